@@ -1,0 +1,1 @@
+"""The resource: frozen models, the rules between their fields, and the CRD generated from both."""

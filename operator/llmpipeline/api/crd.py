@@ -1,0 +1,115 @@
+"""The CustomResourceDefinition, generated from the models.
+
+Kubernetes takes a structural schema: a subset of OpenAPI 3.0 with keywords of its own. Whatever pydantic says that has no
+place in it raises here, at build time, rather than being dropped.
+Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
+"""
+
+from typing import Any, Final
+
+from llmpipeline import names
+from llmpipeline.api.pipeline import LLMPipeline
+
+Schema = dict[str, Any]
+
+_COPIED: Final = frozenset(
+    {
+        "type", "description", "enum", "format", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems",
+        "maxItems", "required", "x-kubernetes-int-or-string", "x-kubernetes-list-map-keys", "x-kubernetes-list-type",
+        "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations",
+    }
+)  # fmt: skip
+
+_COLUMNS: Final = [
+    {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+    {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason'},
+    {"name": "Apps", "type": "string", "jsonPath": ".status.readyApps", "description": "Running apps of all apps."},
+    {"name": "GPUs", "type": "integer", "jsonPath": ".status.gpus.requested", "description": "Fewest GPUs it takes."},
+    {"name": "URL", "type": "string", "jsonPath": ".status.url"},
+    {"name": "Accepted", "type": "string", "priority": 1, "jsonPath": '.status.conditions[?(@.type=="Accepted")].status'},
+    {"name": "Message", "type": "string", "priority": 1, "jsonPath": '.status.conditions[?(@.type=="Ready")].message'},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+]
+
+
+def crd() -> Schema:
+    """The whole manifest, as `kubectl apply` takes it."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "names": {
+                "kind": names.KIND,
+                "listKind": f"{names.KIND}List",
+                "plural": names.PLURAL,
+                "singular": names.SINGULAR,
+                "shortNames": [names.SHORT_NAME],
+            },
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": names.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": openapi_schema()},
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": _COLUMNS,
+                }
+            ],
+        },
+    }
+
+
+def openapi_schema() -> Schema:
+    """The structural schema of the resource."""
+    raw = LLMPipeline.model_json_schema(by_alias=True)
+    schema = _structural(raw, raw.get("$defs", {}), LLMPipeline.__name__)
+    # The API server has its own schema of these three.
+    schema["properties"] |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
+    schema["required"] = ["spec"]
+    return schema
+
+
+def _structural(node: Schema, definitions: Schema, where: str) -> Schema:
+    """One node of pydantic's JSON schema as a structural schema."""
+    node = _dereferenced(node, definitions)
+    if node.get("additionalProperties") is True and "x-kubernetes-preserve-unknown-fields" not in node:
+        raise ValueError(f"{where}: a free-form object must be declared with any_object")
+    result: Schema = {}
+    for keyword, value in node.items():
+        if keyword in _COPIED:
+            result[keyword] = value
+        elif keyword == "properties":
+            result[keyword] = {name: _structural(item, definitions, f"{where}.{name}") for name, item in value.items()}
+        elif keyword == "items":
+            result[keyword] = _structural(value, definitions, f"{where}[]")
+        elif keyword == "default":
+            if value not in (None, []):
+                result[keyword] = value
+        elif keyword == "const":
+            result["enum"] = [value]
+        elif keyword == "anyOf" and node.get("x-kubernetes-int-or-string"):
+            result[keyword] = value
+        elif keyword not in ("title", "$defs", "additionalProperties"):
+            raise ValueError(f"{where}: Kubernetes has no schema keyword {keyword}")
+    if result.get("type") == "array" and "maxItems" not in result:
+        raise ValueError(f"{where}: a list needs a bound, or rules over it are refused as too expensive")
+    if "description" not in result and where.count("."):
+        raise ValueError(f"{where}: a field needs a description, for kubectl explain")
+    return result
+
+
+def _dereferenced(node: Schema, definitions: Schema) -> Schema:
+    """Follows `$ref` and drops the `null` of an optional field: Kubernetes leaves the field out instead."""
+    if "anyOf" in node and not node.get("x-kubernetes-int-or-string"):
+        options = [option for option in node["anyOf"] if option != {"type": "null"}]
+        if len(options) != 1:
+            raise ValueError(f"a union has no structural schema: {node}")
+        outer = {keyword: value for keyword, value in node.items() if keyword != "anyOf"}
+        return _dereferenced(options[0] | outer, definitions)
+    if "$ref" in node:
+        target = definitions[node["$ref"].rsplit("/", 1)[1]]
+        return _dereferenced(target, definitions) | {key: value for key, value in node.items() if key != "$ref"}
+    return node

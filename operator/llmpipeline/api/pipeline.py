@@ -1,0 +1,89 @@
+"""The root of the resource."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from llmpipeline.api.apps import App
+from llmpipeline.api.model import Model, Rule, named_list
+from llmpipeline.api.ray_cluster import Head, Ray, WorkerGroup
+from llmpipeline.api.status import Status
+
+# KubeRay appends to the name of a RayService and uses the result as a label: source, its validation of RayService names.
+LONGEST_NAME = 47
+_DNS_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+_ROUTE = "(has({0}.routePrefix) ? {0}.routePrefix : '/' + {0}.name)"
+
+
+def _routes_are_unique(spec: "Spec") -> bool:
+    routes = [app.route for app in spec.apps]
+    return len(set(routes)) == len(routes)
+
+
+def _routes_are_apart(spec: "Spec") -> bool:
+    routes = [app.route for app in spec.apps]
+    return not any(inner.startswith(f"{outer}/") for outer in routes if outer != "/" for inner in routes)
+
+
+class Spec(Model):
+    """What to serve, and on what."""
+
+    rules = (
+        Rule(
+            cel=f"self.apps.all(a, self.apps.exists_one(b, {_ROUTE.format('a')} == {_ROUTE.format('b')}))",
+            message="two apps have the same routePrefix; give each its own",
+            holds=_routes_are_unique,
+            at=("apps",),
+        ),
+        Rule(
+            cel=f"!self.apps.exists(a, {_ROUTE.format('a')} != '/' && self.apps.exists(b, "
+            f"{_ROUTE.format('b')}.startsWith({_ROUTE.format('a')} + '/')))",
+            message="an app's routePrefix lies inside another's; only / may hold others",
+            holds=_routes_are_apart,
+            at=("apps",),
+        ),
+    )
+
+    ray: Ray = Field(description="Which Ray, and how its Pods start.")
+    head: Head | None = Field(default=None, description="The Pod that runs Ray's control plane.")
+    apps: tuple[App, ...] = named_list("What the pipeline serves: one or more apps.", least=1, most=32)
+    workers: tuple[WorkerGroup, ...] = named_list(
+        "The worker groups. Default: derived from what the apps need.", most=16
+    )
+
+
+class Metadata(Model):
+    """The part of the metadata that matters here; the rest is Kubernetes' own."""
+
+    model_config = {"extra": "ignore"}
+
+    name: str
+    namespace: str = "default"
+    uid: str | None = None
+    generation: int = 0
+
+
+class LLMPipeline(Model):
+    """LLM models and apps, served by Ray on Kubernetes: one resource for the whole pipeline."""
+
+    model_config = {"extra": "ignore"}
+
+    rules = (
+        Rule(
+            cel=f"size(self.metadata.name) <= {LONGEST_NAME} && "
+            "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            message=f"the name may have at most {LONGEST_NAME} characters, lower-case letters, digits and dashes, and "
+            "begins with a letter (KubeRay's rule)",
+            holds=lambda pipeline: (
+                len(pipeline.metadata.name) <= LONGEST_NAME and bool(_DNS_1035.match(pipeline.metadata.name))
+            ),
+            at=("metadata", "name"),
+        ),
+    )
+
+    api_version: Literal["serving.llmpipeline.dev/v1alpha1"]
+    kind: Literal["LLMPipeline"]
+    metadata: Metadata
+    spec: Spec = Field(description="What to serve, and on what. Written by you.")
+    status: Annotated[Status, Field(description="What works and what does not. Written by the operator.")] | None = None

@@ -1,0 +1,57 @@
+"""Kubernetes quantities, as far as Pods need them: exact, and without floats."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+_SUFFIXES: Final = {
+    "m": Decimal("0.001"),
+    "": Decimal(1),
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("k", "M", "G", "T", "P"), start=1)},
+    **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi"), start=1)},
+}
+PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+_QUANTITY: Final = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(m|[kMGTP]|[KMGTP]i)?$")
+
+
+def _check(value: int | str) -> int | str:
+    if isinstance(value, int) and value < 0:
+        raise ValueError("a quantity cannot be negative")
+    if isinstance(value, str) and not _QUANTITY.match(value):
+        raise ValueError("not a quantity; write a number with a unit, like 500m, 2, 512Mi or 16Gi")
+    return value
+
+
+Quantity = Annotated[
+    int | str,
+    Field(union_mode="left_to_right"),
+    AfterValidator(_check),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "x-kubernetes-int-or-string": True,
+            "pattern": PATTERN,
+            "maxLength": 32,
+        }
+    ),
+]
+
+
+def amount(quantity: int | str) -> Decimal:
+    """The quantity in its base unit: cores, or bytes."""
+    match = _QUANTITY.match(str(quantity))
+    if not match:
+        raise ValueError(f"not a quantity: {quantity!r}")
+    return Decimal(match[1]) * _SUFFIXES[match[2] or ""]
+
+
+def milli(quantity: int | str) -> int:
+    """Thousandths of the base unit, rounded up: the finest CPU share that Kubernetes knows."""
+    return int((amount(quantity) * 1000).to_integral_value(rounding="ROUND_CEILING"))
+
+
+def whole(quantity: int | str) -> int:
+    """The base unit, rounded up: bytes, or whole cores as KubeRay counts them."""
+    return int(amount(quantity).to_integral_value(rounding="ROUND_CEILING"))

@@ -1,0 +1,28 @@
+"""The smallest app: one deployment that answers with a message. Read this one first.
+
+A Serve config names it as `import_path: llmpipeline_serve.hello:build`.
+"""
+
+from ray import serve
+from ray.serve import Application
+from starlette.requests import Request
+
+from llmpipeline_serve.args import HelloArgs
+
+
+@serve.deployment
+class Hello:
+    """Answers every request with the message it was built with."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    async def __call__(self, request: Request) -> dict[str, str]:
+        """Answer one HTTP request; Serve turns the result into JSON."""
+        context = serve.get_replica_context()
+        return {"message": self._message, "application": context.app_name, "replica": context.replica_id.unique_id}
+
+
+def build(args: HelloArgs) -> Application:
+    """Build the app. Serve parses `args` by this function's annotation, so a wrong key fails by name."""
+    return Hello.bind(args.message)

@@ -1,0 +1,134 @@
+"""`python -m llmpipeline_serve.local`: reads a job, serves it until Ctrl-C, and leaves nothing behind."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import psutil
+from pydantic import ValidationError
+
+from llmpipeline_serve.local import processes, ray_session
+from llmpipeline_serve.local.adapt import Machine, adapt
+from llmpipeline_serve.local.ask import AppError, ask, how_to_ask
+from llmpipeline_serve.local.deploy import Deployer, wait_until_running
+from llmpipeline_serve.local.errors import RunnerError
+from llmpipeline_serve.local.job import Job
+from llmpipeline_serve.local.progress import Progress
+from llmpipeline_serve.local.tiny_models import make_tiny_llama
+
+_INTERRUPTED = 130
+# Ray's own processes end within a second of ray.shutdown(); an engine core takes a few.
+_PATIENCE_SECONDS = 8
+
+
+def main() -> int:
+    """Run the job on standard input; return the exit code."""
+    _interrupt_on_signals()
+    try:
+        job = Job.model_validate_json(sys.stdin.read())
+        ray_session.check_port(job.port)
+    except ValidationError as error:
+        for problem in error.errors():
+            print(f"job: {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
+        return 2
+    except RunnerError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    processes.adopt_orphans()
+    runner = Runner(job, ray_session.temporary_folder())
+    try:
+        return runner.run()
+    finally:
+        processes.end(runner.known, _PATIENCE_SECONDS if runner.stopped else 0)
+
+
+class Runner:
+    """One job's way from start to stop."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self._job = job
+        self._folder = folder
+        self._url = f"http://127.0.0.1:{job.port}"
+        self._progress = Progress()
+        self._serving = False
+        self.stopped = False
+        """Whether Ray was shut down in order, so that its processes are about to end by themselves."""
+        self.known: set[psutil.Process] = set()
+
+    def run(self) -> int:
+        """Serve the job and stop; return the exit code."""
+        try:
+            return self._serve()
+        except RunnerError as error:
+            print(error, file=sys.stderr)
+            if (self._folder / "session_latest").exists():
+                print(f"Ray's logs: {ray_session.keep_logs(self._folder)}; of replicas: serve/", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            return 0 if self._serving else _INTERRUPTED
+        finally:
+            self._stop()
+
+    def _serve(self) -> int:
+        job = self._job
+        self._progress.say(f"{job.name}: starting Ray with {job.cpus} logical CPUs")
+        session = ray_session.start(job, self._folder)
+        _interrupt_on_signals()
+        tiny_model = str(make_tiny_llama(self._folder / "tiny-llama")) if job.tiny_models else None
+        adapted = adapt(job.serve_config, Machine(port=job.port, gpus=session.gpus, tiny_model=tiny_model))
+        for change in adapted.changes:
+            self._progress.say(change)
+        deployer = Deployer(session)
+        self._progress.say("starting Serve")
+        deployer.put(adapted.serve_config)
+        wait_until_running(deployer, [app["name"] for app in job.applications], self._url, self._progress)
+        self._progress.say("every app runs")
+        if job.check:
+            return self._check()
+        self._serving = True
+        print("\n".join(line for app in job.applications for line in how_to_ask(app, self._url)), flush=True)
+        self._progress.say("Ctrl-C stops it")
+        _sleep_forever()
+
+    def _check(self) -> int:
+        failed = False
+        for app in self._job.applications:
+            try:
+                for line in ask(app, self._url):
+                    print(line, flush=True)
+            except AppError as error:
+                print(error, file=sys.stderr, flush=True)
+                failed = True
+        return int(failed)
+
+    def _stop(self) -> None:
+        """Stop Serve, then Ray. A second Ctrl-C leaves it at that: what runs is then ended by force."""
+        try:
+            self.known = processes.descendants()
+            self._progress.say("stopping")
+            ray_session.stop()
+            self.stopped = True
+        except KeyboardInterrupt:
+            self._progress.say("stopping at once")
+
+
+def _interrupt_on_signals() -> None:
+    """Make SIGTERM and SIGINT a KeyboardInterrupt. Ray replaces the handler of SIGTERM when it starts."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _sleep_forever() -> NoReturn:
+    while True:
+        time.sleep(3600)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""A real API server for the tests of this folder, and our operator beside it."""
+
+import itertools
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "hack"))
+
+from control_plane import Admin, ControlPlane, OperatorProcess, install_crds, kuberay_crds  # noqa: E402
+
+OUR_CRDS = REPOSITORY / "manifests" / "crds"
+
+_session: dict[str, str] = {}
+_numbers = itertools.count(1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say whose RayService these tests were about: with the stand-in they prove less."""
+    if "kuberay_crds" in _session:
+        terminalreporter.write_line(_session["kuberay_crds"])
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """One etcd and kube-apiserver for the session, with KubeRay's CRDs and ours."""
+    with ControlPlane(audit=True) as running:
+        admin = running.admin()
+        directory, _session["kuberay_crds"] = kuberay_crds()
+        install_crds(admin, directory)
+        if OUR_CRDS.is_dir():
+            install_crds(admin, OUR_CRDS)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def admin(control_plane: ControlPlane) -> Admin:
+    """A client with all rights."""
+    return control_plane.admin()
+
+
+@pytest.fixture
+def namespace(admin: Admin, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own. Emptied after it, for nothing here collects garbage, but never deleted."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    name = admin.create_namespace(f"{words[:40].strip('-')}-{next(_numbers)}")
+    yield name
+    if admin.find("apiextensions.k8s.io/v1", "customresourcedefinitions", None, "llmpipelines.serving.llmpipeline.dev"):
+        admin.delete_all("serving.llmpipeline.dev/v1alpha1", "llmpipelines", name)
+    for plural in ("rayservices", "rayclusters"):
+        admin.delete_all("ray.io/v1", plural, name)
+
+
+@pytest.fixture(scope="module")
+def operator_environment() -> dict[str, str]:
+    """Environment variables of the operator; a module overrides this fixture to set some."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def operator_role() -> str:
+    """The ClusterRole that the operator runs with; a module overrides this fixture to give it another."""
+    return "cluster-admin"
+
+
+@pytest.fixture(scope="module")
+def operator(
+    control_plane: ControlPlane,
+    admin: Admin,
+    operator_role: str,
+    operator_environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[OperatorProcess]:
+    """Our operator, ready, in a process of its own and as a user of its own."""
+    admin.bind("operator", operator_role)
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    process = OperatorProcess(control_plane.kubeconfig_of("operator"), log, operator_environment)
+    process.start()
+    yield process
+    process.stop()
+    admin.unbind("operator", operator_role)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None | pytest.TestReport]:
+    """Show what the operator printed under a test that failed."""
+    report = yield
+    process = getattr(item, "funcargs", {}).get("operator")
+    if report.failed and isinstance(process, OperatorProcess):
+        report.sections.append(("operator log, last lines", "\n".join(process.log.splitlines()[-60:])))
+    return report
