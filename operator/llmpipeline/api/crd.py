@@ -32,6 +32,14 @@ _COLUMNS: Final = [
 ]
 
 
+# The API server checks these itself and takes no schema of ours for them.
+_SERVERS_OWN: Final[Schema] = {
+    "apiVersion": {"type": "string"},
+    "kind": {"type": "string"},
+    "metadata": {"type": "object"},
+}
+
+
 def crd() -> Schema:
     """The whole manifest, as `kubectl apply` takes it."""
     return {
@@ -65,9 +73,10 @@ def crd() -> Schema:
 def openapi_schema() -> Schema:
     """The structural schema of the resource."""
     raw = LLMPipeline.model_json_schema(by_alias=True)
-    schema = _structural(raw, raw.get("$defs", {}), LLMPipeline.__name__)
-    # The API server has its own schema of these three.
-    schema["properties"] |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
+    for field in _SERVERS_OWN:
+        raw["properties"].pop(field)
+    schema = _structural(raw, raw["$defs"], LLMPipeline.__name__)
+    schema["properties"] = _SERVERS_OWN | schema["properties"]
     schema["required"] = ["spec"]
     return schema
 

@@ -17,6 +17,7 @@ from llmpipeline_serve.local.deploy import Deployer, wait_until_running
 from llmpipeline_serve.local.errors import RunnerError
 from llmpipeline_serve.local.job import Job
 from llmpipeline_serve.local.progress import Progress
+from llmpipeline_serve.local.ray_session import RaySession
 from llmpipeline_serve.local.tiny_models import make_tiny_llama
 
 _INTERRUPTED = 130
@@ -53,7 +54,9 @@ class Runner:
         self._folder = folder
         self._url = f"http://127.0.0.1:{job.port}"
         self._progress = Progress()
-        self._serving = False
+        self._session: RaySession | None = None
+        self._deployed = False
+        self._ready = False
         self.stopped = False
         """Whether Ray was shut down in order, so that its processes are about to end by themselves."""
         self.known: set[psutil.Process] = set()
@@ -68,14 +71,14 @@ class Runner:
                 print(f"Ray's logs: {ray_session.keep_logs(self._folder)}; of replicas: serve/", file=sys.stderr)
             return error.exit_code
         except KeyboardInterrupt:
-            return 0 if self._serving else _INTERRUPTED
+            return 0 if self._ready else _INTERRUPTED
         finally:
             self._stop()
 
     def _serve(self) -> int:
         job = self._job
         self._progress.say(f"{job.name}: starting Ray with {job.cpus} logical CPUs")
-        session = ray_session.start(job, self._folder)
+        self._session = session = ray_session.start(job, self._folder)
         _interrupt_on_signals()
         tiny_model = str(make_tiny_llama(self._folder / "tiny-llama")) if job.tiny_models else None
         adapted = adapt(job.serve_config, Machine(port=job.port, gpus=session.gpus, tiny_model=tiny_model))
@@ -84,11 +87,12 @@ class Runner:
         deployer = Deployer(session)
         self._progress.say("starting Serve")
         deployer.put(adapted.serve_config)
+        self._deployed = True
         wait_until_running(deployer, [app["name"] for app in job.applications], self._url, self._progress)
         self._progress.say("every app runs")
         if job.check:
             return self._check()
-        self._serving = True
+        self._ready = True
         print("\n".join(line for app in job.applications for line in how_to_ask(app, self._url)), flush=True)
         self._progress.say("Ctrl-C stops it")
         _sleep_forever()
@@ -109,8 +113,9 @@ class Runner:
         try:
             self.known = processes.descendants()
             self._progress.say("stopping")
-            ray_session.stop()
-            self.stopped = True
+            if self._session:
+                ray_session.stop(serving=self._deployed)
+                self.stopped = True
         except KeyboardInterrupt:
             self._progress.say("stopping at once")
 

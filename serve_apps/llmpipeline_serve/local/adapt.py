@@ -76,7 +76,7 @@ def _application(app: Config, machine: Machine, changes: list[str]) -> Config:
 
 
 def _deployment(deployment: Config, where: str, machine: Machine, changes: list[str]) -> Config:
-    """Let a deployment's replicas be placed here: they may ask for no kind of node, nor for GPUs where there are none."""
+    """Let a deployment's replicas be placed here: they may ask for no kind of node, nor for GPUs that are not there."""
     deployment = dict(deployment)
     where = f"{where}: {deployment['name']}" if "name" in deployment else where
     if options := deployment.get("ray_actor_options"):
@@ -136,8 +136,8 @@ def _tiny(model: Config, path: str, where: str, changes: list[str]) -> Config:
 
 
 def _on_cpu(model: Config, where: str, changes: list[str]) -> Config:
-    accelerator = model.get("accelerator_type") or "GPU"
-    changes.append(f"{where}: on the CPU instead of {accelerator}, without CUDA graphs (enforce_eager)")
+    accelerator = model.get("accelerator_type") or "a GPU"
+    changes.append(f"{where}: on the CPU instead of {accelerator}, with nothing compiled (enforce_eager)")
     given = model.get("engine_kwargs", {})
     for key in _PARALLEL_SIZES:
         if given.get(key, 1) != 1:
@@ -147,9 +147,14 @@ def _on_cpu(model: Config, where: str, changes: list[str]) -> Config:
         changes.append(f"{where}: {', '.join(dropped)} left out, only a GPU can use it")
     engine = {key: value for key, value in given.items() if key not in _GPU_ENGINE_ARGUMENTS}
     engine |= {key: 1 for key in _PARALLEL_SIZES if key in given}
-    rest = {k: v for k, v in model.items() if k not in ("accelerator_type", "accelerator_config")}
     return {
-        **rest,
+        **{key: value for key, value in model.items() if key not in ("accelerator_type", "accelerator_config")},
         "placement_group_config": {"bundles": [{"CPU": 1}]},
         "engine_kwargs": {**engine, "enforce_eager": True},
+        "runtime_env": _without_compiler(model.get("runtime_env") or {}),
     }
+
+
+def _without_compiler(runtime_env: Config) -> Config:
+    """Keep even the sampler from compiling C++ in the first request: 15 seconds, or an error without a compiler."""
+    return {**runtime_env, "env_vars": {"TORCHDYNAMO_DISABLE": "1", **runtime_env.get("env_vars", {})}}

@@ -2,7 +2,7 @@
 
 import re
 
-# "builtins.ValueError: …", "ray.exceptions.RayTaskError(X): …", "E  RuntimeError: …": an exception at the start of a line.
+# An exception at the start of a line: "ValueError: …", "ray.exceptions.RayTaskError(X): …".
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt|Warning)(?:\(.*?\))?: ")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _NOISE = ("For further information visit",)

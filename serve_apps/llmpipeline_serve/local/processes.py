@@ -1,5 +1,6 @@
 """Leaves no process behind, however Ray or the runner itself is stopped."""
 
+import contextlib
 import ctypes
 import signal
 import sys
@@ -51,7 +52,5 @@ def end(known: set[psutil.Process], patience: float) -> int:
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass

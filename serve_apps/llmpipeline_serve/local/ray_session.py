@@ -1,6 +1,7 @@
 """A Ray of one node on this machine, its folder, and the end of both."""
 
 import atexit
+import logging
 import os
 import secrets
 import shutil
@@ -67,27 +68,27 @@ def start(job: Job, folder: Path) -> RaySession:
             dashboard_host="127.0.0.1",
             dashboard_port=port,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             _node_ip_address="127.0.0.1",
             _temp_dir=str(folder),
         )
     except Exception as error:
         raise RunnerError(f"Ray cannot start: {error}".splitlines()[0], exit_code=3) from error
-    gpus = ray.cluster_resources().get("GPU", 0)
+    gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
     return RaySession(dashboard=f"http://127.0.0.1:{port}", token=token, gpus=gpus)
 
 
-def stop() -> None:
-    """Shut Serve and Ray down, if they run.
+def stop(serving: bool) -> None:
+    """Shut Serve down, if it was started, and Ray.
 
     Not by the REST call: a terminal's Ctrl-C reaches the dashboard too, which then answers no more.
     """
     import ray
     from ray import serve
 
-    if ray.is_initialized():
+    if serving:
         serve.shutdown()
-    ray.shutdown()
+    ray.shutdown()  # type: ignore[no-untyped-call]
 
 
 def keep_logs(folder: Path) -> Path:

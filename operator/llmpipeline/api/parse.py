@@ -1,0 +1,112 @@
+"""From a document to an `LLMPipeline`, or to all that is wrong with it."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from llmpipeline.api.model import Model
+from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.problems import Path, Problem
+
+_WRONG_TYPE = {
+    "model_type": "an object with fields",
+    "model_attributes_type": "an object with fields",
+    "dict_type": "an object with fields",
+    "tuple_type": "a list",
+    "string_type": "a text (put it in quotes)",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+}
+
+
+def parse(document: dict[str, Any]) -> LLMPipeline | list[Problem]:
+    """Parses one document, as read from a file or from the API server.
+
+    Args:
+        document: The whole object; its status and unknown metadata are not looked at.
+
+    Returns:
+        The pipeline, or every problem found: of structure, or, where that is sound, of the rules between fields.
+    """
+    parts = {key: value for key, value in document.items() if key != "status"}
+    try:
+        # By way of JSON: lists become tuples and nothing else is converted.
+        pipeline = LLMPipeline.model_validate_json(json.dumps(parts))
+    except ValidationError as error:
+        return [_explained(detail) for detail in error.errors(include_url=False, include_context=True)]
+    except (TypeError, ValueError, RecursionError) as error:
+        return [Problem((), f"not a resource that JSON can express: {error}")]
+    return list(_broken_rules(pipeline, ())) or pipeline
+
+
+def _explained(detail: ErrorDetails) -> Problem:
+    """One of pydantic's errors in the user's words."""
+    path = tuple(part for part in detail["loc"] if not (isinstance(part, str) and part in ("int", "str")))
+    kind, given = detail["type"], detail.get("input")
+    if kind == "extra_forbidden":
+        known = _fields_at(path[:-1])
+        close = difflib.get_close_matches(str(path[-1]), known, n=1)
+        remedy = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}" if known else ""
+        return Problem(path, "unknown field", remedy)
+    if kind == "missing":
+        return Problem(path, "is required")
+    if kind in _WRONG_TYPE:
+        return Problem(path, f"must be {_WRONG_TYPE[kind]}, not {_shown(given)}")
+    if kind == "string_pattern_mismatch":
+        return Problem(path, f"{_shown(given)} does not match {detail.get('ctx', {}).get('pattern')}")
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("Tuple", "list")
+    return Problem(path, f"{message[0].lower()}{message[1:]}, not {_shown(given)}")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _fields_at(path: Path) -> list[str]:
+    """The names that the model at this path takes."""
+    model: type[BaseModel] | None = LLMPipeline
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = next((f for f in model.model_fields.values() if f.alias == part), None) if model else None
+        model = _model_in(field.annotation) if field else None
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(argument) for argument in getattr(annotation, "__args__", ()))
+    return next((model for model in found if model), None)
+
+
+def _broken_rules(model: Model, path: Path) -> Iterator[Problem]:
+    """The rules that do not hold in this model and in all below it."""
+    for rule in model.rules:
+        if not rule.holds(model):
+            yield Problem((*path, *rule.at), rule.message)
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        here = (*path, field.alias or name)
+        if isinstance(value, Model):
+            yield from _broken_rules(value, here)
+        elif isinstance(value, tuple):
+            yield from _broken_items(value, here)
+
+
+def _broken_items(items: tuple[Any, ...], path: Path) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, item in enumerate(items):
+        if not isinstance(item, Model):
+            continue
+        name = getattr(item, "name", None)
+        if name in seen:
+            yield Problem((*path, index, "name"), f"duplicate name {_shown(name)}; names are unique in this list")
+        if name is not None:
+            seen.add(name)
+        yield from _broken_rules(item, (*path, index))

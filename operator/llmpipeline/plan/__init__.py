@@ -1,0 +1,1 @@
+"""From a pipeline to what has to run: Serve applications, worker groups, GPUs. Pure."""

@@ -1,0 +1,46 @@
+"""Each app of the resource as a Serve application, with what it takes of the cluster."""
+
+from typing import Any
+
+from llmpipeline.api.apps import App, Hello
+from llmpipeline.plan import openai
+from llmpipeline.plan.deployment import DEFAULT_CPU_MILLI, actor_options, bundle, options, replicas
+from llmpipeline.plan.types import Application, Bundle, Demand
+
+
+def application(app: App) -> tuple[Application, tuple[Demand, ...]]:
+    """The Serve application of one app, and what its deployments take."""
+    if app.openai:
+        return openai.application(app)
+    if app.custom:
+        return _custom(app)
+    assert app.hello is not None
+    return _hello(app, app.hello)
+
+
+def _hello(app: App, hello: Hello) -> tuple[Application, tuple[Demand, ...]]:
+    args: dict[str, Any] = {} if hello.message is None else {"message": hello.message}
+    settings = {"name": "Hello", **options(hello), "ray_actor_options": actor_options(hello)}
+    planned = Application(app.name, app.route, "llmpipeline_serve.hello:build", args, (settings,))
+    return planned, (Demand(f"app {app.name}", None, replicas(hello), (bundle(hello),)),)
+
+
+def _custom(app: App) -> tuple[Application, tuple[Demand, ...]]:
+    assert app.custom is not None
+    custom = app.custom
+    planned = Application(
+        name=app.name,
+        route_prefix=app.route,
+        import_path=custom.import_path,
+        args=dict(custom.args or {}),
+        deployments=tuple(
+            {"name": item.name, **options(item), "ray_actor_options": actor_options(item)}
+            for item in custom.deployments
+        ),
+        runtime_env=custom.runtime_env,
+    )
+    demands = tuple(
+        Demand(f"app {app.name}, deployment {item.name}", None, replicas(item), (bundle(item),))
+        for item in custom.deployments
+    )
+    return planned, demands or (Demand(f"app {app.name}", None, (1, 1), (Bundle(DEFAULT_CPU_MILLI),)),)

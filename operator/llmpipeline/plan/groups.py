@@ -1,0 +1,156 @@
+"""Worker groups: derived from what the deployments take, or taken as the user gave them.
+
+Everything is counted in thousandths of a core, whole GPUs and bytes. Ray gives whole cores to a node, rounded up as KubeRay
+does it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from llmpipeline.api.quantity import milli, whole
+from llmpipeline.api.ray_cluster import WorkerGroup
+from llmpipeline.names import Reason
+from llmpipeline.plan.types import Bundle, Demand, Group
+from llmpipeline.problems import Problem
+
+GIB: Final = 1024**3
+CPU_MILLI_PER_GPU: Final = 4000
+MEMORY_PER_GPU: Final = 24 * GIB
+DEFAULT_CPU_POD: Final = (2000, 4 * GIB)
+MOST_CPU_POD: Final = 4000
+MEMORY_PER_CPU: Final = 2 * GIB
+LEAST_MEMORY: Final = 2 * GIB
+
+
+def given(workers: Sequence[WorkerGroup]) -> tuple[Group, ...]:
+    """The groups that the user gave, with defaults filled in."""
+    return tuple(_given(worker) for worker in workers)
+
+
+def derived(demands: Sequence[Demand]) -> tuple[Group, ...]:
+    """The groups that the deployments need: one for each kind of GPU Pod, and one of CPUs where GPU Pods have no room."""
+    heavy = [demand for demand in demands if demand.gpus]
+    light = [demand for demand in demands if not demand.gpus]
+    gpu_groups = _gpu_groups(heavy)
+    if not light or (gpu_groups and _spare_holds(gpu_groups, heavy, light)):
+        return gpu_groups
+    return (*gpu_groups, _cpu_group(light))
+
+
+def misfits(demands: Sequence[Demand], groups: Sequence[Group]) -> list[Problem]:
+    """The deployments of which one replica fits no Pod of any group, with the numbers."""
+    return [
+        Problem(("spec", "workers"), _misfit(demand, groups), _remedy(demand), Reason.DOES_NOT_FIT)
+        for demand in demands
+        if demand.replicas[1] and not any(_holds(group, demand) for group in groups)
+    ]
+
+
+def _given(worker: WorkerGroup) -> Group:
+    gpus = worker.accelerator.count if worker.accelerator else 0
+    cpu_milli, memory = (CPU_MILLI_PER_GPU * gpus, MEMORY_PER_GPU * gpus) if gpus else DEFAULT_CPU_POD
+    if worker.resources and worker.resources.cpus is not None:
+        cpu_milli = milli(worker.resources.cpus)
+    if worker.resources and worker.resources.memory is not None:
+        memory = whole(worker.resources.memory)
+    fewest = worker.max_replicas if worker.min_replicas is None else worker.min_replicas
+    kind = worker.accelerator.type if worker.accelerator else None
+    return Group(worker.name, cpu_milli, memory, gpus, kind, (fewest, worker.max_replicas))
+
+
+def _gpu_groups(heavy: Sequence[Demand]) -> tuple[Group, ...]:
+    """One group for each GPU type and number of GPUs a Pod, in order of first use. A Pod of a group serves one share."""
+    kinds: dict[tuple[str | None, int], list[Demand]] = {}
+    for demand in heavy:
+        kinds.setdefault((demand.accelerator, demand.shares[0].gpus), []).append(demand)
+    groups = []
+    for (accelerator, gpus), members in kinds.items():
+        cpu_milli = max(CPU_MILLI_PER_GPU * gpus, *(_largest(demand).cpu_milli for demand in members))
+        memory = max(MEMORY_PER_GPU * gpus, *(_largest(demand).memory for demand in members))
+        fewest = sum(demand.replicas[0] * len(demand.shares) for demand in members)
+        most = sum(demand.replicas[1] * len(demand.shares) for demand in members)
+        name = f"{(accelerator or 'gpu').lower()}-x{gpus}"
+        groups.append(Group(name, _whole_cores(cpu_milli), memory, gpus, accelerator, (fewest, most)))
+    return tuple(groups)
+
+
+def _cpu_group(light: Sequence[Demand]) -> Group:
+    """Pods of up to four cores, or of one replica where that is more."""
+    shares = [(_largest(demand), demand.replicas) for demand in light]
+    largest = max(share.cpu_milli for share, _ in shares)
+    total = sum(share.cpu_milli * replicas[1] for share, replicas in shares)
+    cpu_milli = _whole_cores(max(largest, min(total, MOST_CPU_POD), 1000))
+    memory = max(LEAST_MEMORY, MEMORY_PER_CPU * (cpu_milli // 1000))
+    memory = max(memory, *(share.memory + GIB for share, _ in shares))
+    pods = [_pods(((share, replicas[bound]) for share, replicas in shares), cpu_milli, memory) for bound in (0, 1)]
+    return Group("cpu", cpu_milli, memory, 0, None, (pods[0], max(pods[1], 1)))
+
+
+def _pods(shares: Iterable[tuple[Bundle, int]], cpu_milli: int, memory: int) -> int:
+    """How many Pods hold all of these, filled largest first."""
+    rooms: list[list[int]] = []
+    for share, count in sorted(shares, key=lambda item: -item[0].cpu_milli):
+        for _ in range(count):
+            room = next((r for r in rooms if r[0] >= share.cpu_milli and r[1] >= share.memory), None)
+            if room is None:
+                room = [cpu_milli, memory]
+                rooms.append(room)
+            room[0] -= share.cpu_milli
+            room[1] -= share.memory
+    return len(rooms)
+
+
+def _spare_holds(groups: Sequence[Group], heavy: Sequence[Demand], light: Sequence[Demand]) -> bool:
+    """Whether the CPUs that GPU Pods have left hold all light replicas, at the fewest as at the most."""
+    used = max(_largest(demand).cpu_milli for demand in heavy)
+    for bound in (0, 1):
+        room = [group.cpu_milli - used for group in groups for _ in range(group.replicas[bound])]
+        for demand in sorted(light, key=lambda item: -_largest(item).cpu_milli):
+            need = _largest(demand).cpu_milli
+            for _ in range(demand.replicas[bound]):
+                place = next((i for i, left in enumerate(room) if left >= need), None)
+                if place is None:
+                    return False
+                room[place] -= need
+    return True
+
+
+def _holds(group: Group, demand: Demand) -> bool:
+    """Whether each share of one replica fits an empty Pod of the group."""
+    largest = _largest(demand)
+    return (
+        largest.cpu_milli <= _whole_cores(group.cpu_milli)
+        and largest.gpus <= group.gpus
+        and largest.memory <= group.memory
+        and (not demand.gpus or demand.accelerator in (None, group.accelerator))
+        and group.replicas[1] > 0
+    )
+
+
+def _misfit(demand: Demand, groups: Sequence[Group]) -> str:
+    share = _largest(demand)
+    need = f"{share.cpu_milli / 1000:g} CPUs"
+    if share.gpus:
+        need = f"{share.gpus} {demand.accelerator or ''} GPUs".replace("  ", " ") + f" and {need}"
+    has = "; ".join(
+        f"group {g.name} has {g.gpus} {g.accelerator or ''} GPUs and {g.cpu_milli / 1000:g} CPUs a Pod".replace("  ", " ")
+        for g in groups
+    )
+    return f"{demand.where}: one replica needs {need} in one Pod; {has or 'there is no group'}"
+
+
+def _remedy(demand: Demand) -> str:
+    wanted = "accelerator" if demand.gpus else "resources"
+    return f"add a group that holds it, raise {wanted} of one, or leave workers out to have the groups derived"
+
+
+def _largest(demand: Demand) -> Bundle:
+    return Bundle(
+        max(share.cpu_milli for share in demand.shares),
+        max(share.gpus for share in demand.shares),
+        max(share.memory for share in demand.shares),
+    )
+
+
+def _whole_cores(cpu_milli: int) -> int:
+    return -(-cpu_milli // 1000) * 1000
