@@ -264,16 +264,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run() -> None:
-    with ControlPlane() as control_plane:
-        crds, source = kuberay_crds()
-        names = install_crds(control_plane.admin(), crds)
-        print(f"control plane: {control_plane.url}, with {' and '.join(names)}; Ctrl-C ends it", file=sys.stderr)
-        print(source, file=sys.stderr)
-        print(f"export KUBECONFIG={control_plane.kubeconfig}", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ControlPlane() as control_plane:
+            crds, source = kuberay_crds()
+            names = install_crds(control_plane.admin(), crds)
+            print(f"control plane: {control_plane.url}, with {' and '.join(names)}; Ctrl-C ends it", file=sys.stderr)
+            print(source, file=sys.stderr)
+            print(f"export KUBECONFIG={control_plane.kubeconfig}", flush=True)
+            signal.pause()
+    except KeyboardInterrupt:
+        print("control plane: stopped", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    # Until the signals are waited for, they end the process and the kernel ends the children.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     sys.exit(main())

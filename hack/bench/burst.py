@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -26,15 +27,16 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from audit import AuditLog  # noqa: E402
-from load import burst, named, raw_applies  # noqa: E402
-from result import BurstResult, IdleResult, RestartResult, Result, quantile  # noqa: E402
-
-from control_plane import ControlPlane, Manifest, OperatorProcess, install_crds, kuberay_crds  # noqa: E402
+from audit import AuditLog
+from control_plane import ControlPlane, Manifest, OperatorProcess, install_crds, kuberay_crds
+from load import burst, named, raw_applies
+from result import BurstResult, IdleResult, RestartResult, Result, quantile
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "manifests" / "samples" / "quickstart.yaml"
 NAMESPACE = "bench"
+# The first requests to a new API server cost it many times what the later ones do.
+WARM_UP = 300
 
 
 class Benchmark:
@@ -60,6 +62,9 @@ class Benchmark:
         """All steps."""
         rayservice = rendered_rayservice()
         try:
+            _say("warm-up")
+            warm_up = self._admin.create_namespace("warm-up")
+            asyncio.run(raw_applies(self._control_plane, named(rayservice, warm_up, WARM_UP)))
             self._raw(rayservice)
             self._operator.start()
             self._burst()
@@ -87,8 +92,8 @@ class Benchmark:
         cpu_before = cpu_seconds(process)
         _say(f"burst: {count} new pipelines")
         seen = asyncio.run(burst(self._control_plane, pipelines, self._limit_seconds))
-        if not self._operator.running:
-            raise RuntimeError(f"the operator ended:\n{self._operator.log[-4000:]}")
+        if len(seen.applied) < count:
+            _say(f"not all is applied; the operator's log ends with:\n{self._operator.log[-4000:]}")
         cpu = cpu_seconds(process) - cpu_before
         seconds = max([*seen.rayservice.values(), *seen.applied.values(), *seen.created.values()])
         latencies = [at - seen.created[name] for name, at in seen.applied.items()]
@@ -178,6 +183,8 @@ def main() -> int:
     parser.add_argument("--idle-seconds", type=float, default=30)
     parser.add_argument("--limit-seconds", type=float, default=300, help="the burst is given up after that")
     arguments = parser.parse_args()
+    # As Ctrl-C does: stop what was started, then end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ControlPlane(audit=True) as control_plane:
         benchmark = Benchmark(control_plane, arguments.count, arguments.idle_seconds, arguments.limit_seconds)
         result = benchmark.run()

@@ -1,4 +1,4 @@
-"""What the benchmark itself asks of the API server: raw applies, bursts of pipelines, and watching what comes of them."""
+"""What the benchmark itself asks of the API server: raw applies, bursts of pipelines, and what comes of them."""
 
 import asyncio
 import copy
@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -138,8 +137,9 @@ async def _session(control_plane: ControlPlane) -> AsyncIterator[aiohttp.ClientS
 @asynccontextmanager
 async def _dynamic_client(control_plane: ControlPlane) -> AsyncIterator[Any]:
     configuration = client.Configuration()
-    await config.load_kube_config(config_file=str(control_plane.kubeconfig), client_configuration=configuration)
+    file = str(control_plane.kubeconfig)
+    await config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call]
     # The library's own cache is a file in the temporary directory, shared by all servers of the same address.
     cache = control_plane.directory / "discovery.json"
-    async with client.ApiClient(configuration) as api_client, DynamicClient(api_client, cache_file=cache) as dynamic:
-        yield dynamic
+    async with client.ApiClient(configuration) as api_client:
+        yield await DynamicClient(api_client, cache_file=cache)  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "hack"))
 
-from control_plane import Admin, ControlPlane, OperatorProcess, install_crds, kuberay_crds  # noqa: E402
+from control_plane import Admin, ControlPlane, OperatorProcess, install_crds, kuberay_crds
 
 OUR_CRDS = REPOSITORY / "manifests" / "crds"
 

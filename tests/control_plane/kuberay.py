@@ -18,7 +18,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "hack"))
 
-from control_plane import Admin, ApiError  # noqa: E402
+from control_plane import Admin, ApiError
 
 Status = dict[str, Any]
 # The apps, each with its deployments; where only names are given each app has one deployment of its own name.
@@ -161,7 +161,7 @@ def _write(admin: Admin, namespace: str, name: str, change: Callable[[Status, St
 
 
 def _side(cluster: str, applications: Status) -> Status:
-    """activeServiceStatus or pendingServiceStatus; of an absent cluster KubeRay still writes empty numbers."""
+    """One of activeServiceStatus and pendingServiceStatus; of an absent cluster KubeRay still writes empty numbers."""
     cluster_status: Status = {"desiredCPU": "0", "desiredGPU": "0", "desiredMemory": "0", "desiredTPU": "0", "head": {}}
     side: Status = {"rayClusterStatus": cluster_status}
     if cluster:

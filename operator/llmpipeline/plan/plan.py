@@ -14,10 +14,10 @@ def make_plan(pipeline: LLMPipeline) -> Plan:
     """What has to run for this pipeline; with problems, why it cannot. The same pipeline gives the same plan."""
     spec = pipeline.spec
     planned = [application(app) for app in spec.apps]
-    demands = [demand for _, wanted in planned for demand in wanted]
+    demands = tuple(demand for _, wanted in planned for demand in wanted)
     workers = groups.given(spec.workers) if spec.workers else groups.derived(demands)
     problems = [*_clashes(spec), *(groups.misfits(demands, workers) if spec.workers else ())]
-    return Plan(tuple(app for app, _ in planned), workers, tuple(problems))
+    return Plan(tuple(app for app, _ in planned), demands, workers, tuple(problems))
 
 
 def _clashes(spec: Spec) -> Iterator[Problem]:

@@ -70,6 +70,7 @@ class Plan:
     """All that has to run, or, with problems, why it cannot."""
 
     applications: tuple[Application, ...]
+    demands: tuple[Demand, ...]
     groups: tuple[Group, ...]
     problems: tuple[Problem, ...]
 

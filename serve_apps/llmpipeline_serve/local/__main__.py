@@ -33,7 +33,7 @@ def main() -> int:
         ray_session.check_port(job.port)
     except ValidationError as error:
         for problem in error.errors():
-            print(f"job: {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
+            print(": ".join(["job", *map(str, problem["loc"]), problem["msg"]]), file=sys.stderr)
         return 2
     except RunnerError as error:
         print(error, file=sys.stderr)
@@ -51,6 +51,7 @@ class Runner:
 
     def __init__(self, job: Job, folder: Path) -> None:
         self._job = job
+        self._apps = job.serve_config.applications
         self._folder = folder
         self._url = f"http://127.0.0.1:{job.port}"
         self._progress = Progress()
@@ -68,7 +69,7 @@ class Runner:
         except RunnerError as error:
             print(error, file=sys.stderr)
             if (self._folder / "session_latest").exists():
-                print(f"Ray's logs: {ray_session.keep_logs(self._folder)}; of replicas: serve/", file=sys.stderr)
+                print(f"full logs: {ray_session.keep_logs(self._folder)}/serve", file=sys.stderr)
             return error.exit_code
         except KeyboardInterrupt:
             return 0 if self._ready else _INTERRUPTED
@@ -81,25 +82,25 @@ class Runner:
         self._session = session = ray_session.start(job, self._folder)
         _interrupt_on_signals()
         tiny_model = str(make_tiny_llama(self._folder / "tiny-llama")) if job.tiny_models else None
-        adapted = adapt(job.serve_config, Machine(port=job.port, gpus=session.gpus, tiny_model=tiny_model))
+        adapted = adapt(job.serve_dict, Machine(port=job.port, gpus=session.gpus, tiny_model=tiny_model))
         for change in adapted.changes:
             self._progress.say(change)
         deployer = Deployer(session)
         self._progress.say("starting Serve")
         deployer.put(adapted.serve_config)
         self._deployed = True
-        wait_until_running(deployer, [app["name"] for app in job.applications], self._url, self._progress)
+        wait_until_running(deployer, [app.name for app in self._apps], self._url, self._progress)
         self._progress.say("every app runs")
         if job.check:
             return self._check()
         self._ready = True
-        print("\n".join(line for app in job.applications for line in how_to_ask(app, self._url)), flush=True)
+        print("\n".join(line for app in self._apps for line in how_to_ask(app, self._url)), flush=True)
         self._progress.say("Ctrl-C stops it")
         _sleep_forever()
 
     def _check(self) -> int:
         failed = False
-        for app in self._job.applications:
+        for app in self._apps:
             try:
                 for line in ask(app, self._url):
                     print(line, flush=True)

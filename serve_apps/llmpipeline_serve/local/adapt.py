@@ -62,7 +62,10 @@ def adapt(serve_config: Config, machine: Machine) -> Adapted:
     """Return the Serve config that this machine can run, and what differs from the one given."""
     changes: list[str] = []
     applications = [_application(app, machine, changes) for app in serve_config.get("applications", [])]
-    http = {**serve_config.get("http_options", {}), "host": "127.0.0.1", "port": machine.port}
+    given = serve_config.get("http_options", {})
+    http = {**given, "host": "127.0.0.1", "port": machine.port}
+    if given.get("host") != http["host"] or given.get("port") != http["port"]:
+        changes.insert(0, f"listens on {http['host']}:{http['port']}, which only this machine reaches")
     return Adapted({**serve_config, "http_options": http, "applications": applications}, changes)
 
 
@@ -92,7 +95,9 @@ def _deployment(deployment: Config, where: str, machine: Machine, changes: list[
 
 def _openai_args(args: Config, app: str, machine: Machine, changes: list[str]) -> Config:
     args = dict(args)
-    args["llm_configs"] = [_model(model, app, machine, changes) for model in args.get("llm_configs", [])]
+    models = args.get("llm_configs", [])
+    # Ray also takes paths of YAML files here; those it reads itself.
+    args["llm_configs"] = [_model(m, app, machine, changes) if isinstance(m, dict) else m for m in models]
     if ingress := args.get("ingress_deployment_config"):
         args["ingress_deployment_config"] = _deployment(ingress, f"{app}: ingress", machine, changes)
     return args
@@ -113,8 +118,8 @@ def _model(model: Config, app: str, machine: Machine, changes: list[str]) -> Con
 
 
 def _tiny(model: Config, path: str, where: str, changes: list[str]) -> Config:
-    loading = model["model_loading_config"]
-    source = loading.get("model_source", loading["model_id"])
+    loading = model.get("model_loading_config", {})
+    source = loading.get("model_source", loading.get("model_id"))
     source = source.get("bucket_uri", source) if isinstance(source, dict) else source
     changes.append(f"{where}: a tiny random model made here instead of {source}; its answers are noise")
     if "lora_config" in model:
@@ -130,7 +135,7 @@ def _tiny(model: Config, path: str, where: str, changes: list[str]) -> Config:
     engine = {key: value for key, value in given.items() if key in kept}
     return {
         **{key: value for key, value in model.items() if key != "lora_config"},
-        "model_loading_config": {"model_id": loading["model_id"], "model_source": path},
+        "model_loading_config": {"model_id": loading.get("model_id"), "model_source": path},
         "engine_kwargs": {**engine, "max_model_len": length, "dtype": "bfloat16"},
     }
 

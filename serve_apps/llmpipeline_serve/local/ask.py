@@ -4,9 +4,12 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from llmpipeline_serve.local.adapt import OPENAI_APP
+from llmpipeline_serve.local.errors import RunnerError
+from llmpipeline_serve.local.job import Application
 
 _SECONDS = 300
 _BODY_CHARACTERS = 200
@@ -14,39 +17,38 @@ _PROMPT = "Hello, who are you?"
 _MAX_TOKENS = 32
 
 
-class AppError(Exception):
+class AppError(RunnerError):
     """An app answered with an error, or not at all."""
 
 
-def app_url(app: dict[str, Any], url: str) -> str:
+def app_url(app: Application, url: str) -> str:
     """Return the address of an app, given the address of Serve."""
-    return url + str(app.get("route_prefix", "/")).rstrip("/")
+    return url + app.route_prefix.rstrip("/")
 
 
-def how_to_ask(app: dict[str, Any], url: str) -> list[str]:
+def how_to_ask(app: Application, url: str) -> list[str]:
     """Return the lines that tell a person where an app is and how to ask it."""
     base = app_url(app, url)
-    if app["import_path"] != OPENAI_APP:
-        return [f"{app['name']}  {base}", f"  curl {base}"]
-    model = app["args"]["llm_configs"][0]["model_loading_config"]["model_id"]
-    body = json.dumps({"model": model, "stream": True, "messages": [{"role": "user", "content": _PROMPT}]})
+    if app.import_path != OPENAI_APP:
+        return [f"{app.name}  {base}", f"  curl {base}"]
+    body = json.dumps({"model": _models(base)[0], "stream": True, "messages": [{"role": "user", "content": _PROMPT}]})
     return [
-        f"{app['name']}  {base}/v1/models",
+        f"{app.name}  {base}/v1/models",
         f"  curl -N {base}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'",
     ]
 
 
-def ask(app: dict[str, Any], url: str) -> Iterator[str]:
+def ask(app: Application, url: str) -> Iterator[str]:
     """Ask an app one question and yield lines that tell the answer.
 
     Raises:
         AppError: The app answered with an error.
     """
     base = app_url(app, url)
-    if app["import_path"] == OPENAI_APP:
-        yield from _ask_openai(app["name"], base)
+    if app.import_path == OPENAI_APP:
+        yield from _ask_openai(app.name, base)
     else:
-        yield _ask_any(app["name"], base)
+        yield _ask_any(app.name, base)
 
 
 def _ask_any(name: str, base: str) -> str:
@@ -59,13 +61,13 @@ def _ask_any(name: str, base: str) -> str:
     except OSError as error:
         raise AppError(f"{name}: GET {base}: {error}") from error
     line = f"{name}: GET {base}: {status} {body.decode(errors='replace')[:_BODY_CHARACTERS]}"
-    if status >= 400 and status not in (404, 405):
+    if status >= HTTPStatus.BAD_REQUEST and status not in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
         raise AppError(line)
     return line
 
 
 def _ask_openai(name: str, base: str) -> Iterator[str]:
-    models = [model["id"] for model in json.loads(_read(f"{base}/v1/models"))["data"]]
+    models = _models(base)
     yield f"{name}: models: {', '.join(models)}"
     for model in models:
         question = {"model": model, "max_tokens": _MAX_TOKENS, "messages": [{"role": "user", "content": _PROMPT}]}
@@ -73,6 +75,10 @@ def _ask_openai(name: str, base: str) -> Iterator[str]:
         yield _told(f"{name}: {model}", answer["choices"][0]["message"]["content"], answer["usage"])
         question |= {"stream": True, "stream_options": {"include_usage": True}}
         yield _told(f"{name}: {model}, streamed", *_read_stream(f"{base}/v1/chat/completions", question))
+
+
+def _models(base: str) -> list[str]:
+    return [model["id"] for model in json.loads(_read(f"{base}/v1/models"))["data"]]
 
 
 def _told(who: str, text: str | None, usage: dict[str, Any]) -> str:

@@ -4,7 +4,8 @@ import json
 import time
 import urllib.error
 import urllib.request
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from llmpipeline_serve.local.errors import RunnerError
 from llmpipeline_serve.local.failure import reason
@@ -18,7 +19,8 @@ _PUT_SECONDS = 300
 _GET_SECONDS = 60
 
 
-class Deployer(NamedTuple):
+@dataclass(frozen=True)
+class Deployer:
     """Serve's REST API on one Ray."""
 
     session: RaySession

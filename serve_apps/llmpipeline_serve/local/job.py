@@ -5,14 +5,31 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class Application(BaseModel):
+    """What the runner itself needs to know of an application; the rest is Serve's to read."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    import_path: str
+    route_prefix: str = "/"
+
+
+class ServeConfig(BaseModel):
+    """What a RayService holds as serveConfigV2."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    applications: list[Application] = Field(min_length=1)
+
+
 class Job(BaseModel):
     """One pipeline to serve on this machine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    serve_config: dict[str, Any]
-    """What a RayService holds as serveConfigV2."""
+    serve_config: ServeConfig
     env: dict[str, str] = {}
     cpus: int = Field(ge=1)
     """Logical CPUs that Ray may hand out; they need not exist."""
@@ -21,6 +38,6 @@ class Job(BaseModel):
     check: bool = False
 
     @property
-    def applications(self) -> list[dict[str, Any]]:
-        """The applications of the Serve config."""
-        return list(self.serve_config.get("applications", []))
+    def serve_dict(self) -> dict[str, Any]:
+        """The Serve config exactly as it was given."""
+        return self.serve_config.model_dump(exclude_unset=True)

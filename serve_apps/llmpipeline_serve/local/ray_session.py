@@ -87,8 +87,8 @@ def stop(serving: bool) -> None:
     from ray import serve
 
     if serving:
-        serve.shutdown()
-    ray.shutdown()  # type: ignore[no-untyped-call]
+        serve.shutdown()  # type: ignore[no-untyped-call]
+    ray.shutdown()
 
 
 def keep_logs(folder: Path) -> Path:

@@ -1,0 +1,146 @@
+"""The commands, and what they share: results to standard output, problems to standard error, exit codes."""
+
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from llmpipeline import __version__
+
+# Exit codes, beside 0 (done) and click's own 2 (wrong usage).
+WRONG_INPUT = 1
+UNREACHABLE = 3
+
+_FILES = click.option(
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="A file, a folder, or - for standard input. May be given several times.",
+)
+
+
+class _Verbatim(click.Command):
+    """A command whose examples keep their lines."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.epilog:
+            with formatter.section("Examples"):
+                formatter.write(f"{self.epilog.rstrip()}\n")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="llmpipeline")
+def main() -> None:
+    """Serve LLM pipelines with Ray, on Kubernetes and on this machine."""
+
+
+@main.command(
+    cls=_Verbatim,
+    epilog="  llmpipeline render -f manifests/samples/quickstart.yaml\n"
+    "  kubectl get llmp reviews -o yaml | llmpipeline render -f -\n",
+)
+@_FILES
+def render(files: tuple[str, ...]) -> None:
+    """Print the manifests that the operator would apply. No cluster is asked.
+
+    The owner reference holds the pipeline's UID, which only a cluster gives: render one read from there to see it.
+    """
+    from llmpipeline.cli.output import manifests_as_yaml
+    from llmpipeline.render.rayservice import rayservice
+
+    sound = _sound(files)
+    click.echo(manifests_as_yaml([rayservice(read.pipeline, read.plan) for read in sound]), nl=False)
+
+
+@main.command(
+    cls=_Verbatim,
+    epilog="  llmpipeline validate -f pipeline.yaml\n  llmpipeline validate -f manifests/ -o json\n",
+)
+@_FILES
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+def validate(files: tuple[str, ...], output: str) -> None:
+    """Say all that the API server and the operator would refuse. No cluster is asked."""
+    from llmpipeline.cli.documents import read_pipelines
+    from llmpipeline.cli.output import problems_as_json
+
+    sound, problems = read_pipelines(files)
+    if output == "json":
+        click.echo(problems_as_json(problems))
+    else:
+        for found in problems:
+            click.echo(str(found), err=True)
+        for read in sound:
+            least, most = read.plan.gpus
+            gpus = f"{least} GPUs" if least == most else f"{least} to {most} GPUs"
+            click.echo(f"{read.file}: {read.pipeline.metadata.name}: valid, {len(read.pipeline.spec.apps)} apps, {gpus}")
+    if problems:
+        sys.exit(WRONG_INPUT)
+
+
+@main.command(
+    cls=_Verbatim,
+    epilog="  llmpipeline serve -f manifests/samples/quickstart.yaml --tiny-models\n"
+    "  llmpipeline serve -f pipeline.yaml --tiny-models --check\n",
+)
+@_FILES
+@click.option("--tiny-models", is_flag=True, help="Swap every model for a tiny random one made here; nothing is loaded.")
+@click.option("--check", is_flag=True, help="Ask every app one question, print the answers and stop.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port to serve on.")
+def serve(files: tuple[str, ...], tiny_models: bool, check: bool, port: int) -> None:
+    """Serve a pipeline on this machine, with Ray started here and stopped with it.
+
+    Ray gets the very Serve config that the cluster would get. Where this machine has no GPU, models run on the CPU.
+    """
+    from llmpipeline.cli.local import run_locally
+
+    sound = _sound(files)
+    if len(sound) != 1:
+        _fail(f"serve takes one pipeline, and there are {len(sound)}: name one file", WRONG_INPUT)
+    run_locally(sound[0].pipeline, sound[0].plan, tiny_models=tiny_models, check=check, port=port)
+
+
+@main.command(
+    cls=_Verbatim,
+    epilog="  llmpipeline operator\n  llmpipeline operator --namespace ml --namespace search\n",
+)
+@click.option("--namespace", "namespaces", multiple=True, help="Watch this namespace only. May be given several times.")
+@click.option("--verbose", is_flag=True, help="Log what kopf and the client do, too.")
+def operator(namespaces: tuple[str, ...], verbose: bool) -> None:
+    """Run the operator: turn every LLMPipeline into a RayService, and keep it so.
+
+    The cluster is the one of the kubeconfig (KUBECONFIG) or, in a Pod, its own.
+    """
+    from llmpipeline.cli.operator import run
+
+    problem = run(namespaces, verbose=verbose)
+    if problem:
+        _fail(problem, UNREACHABLE)
+
+
+@main.command(cls=_Verbatim, epilog='  eval "$(llmpipeline completion bash)"\n  llmpipeline completion fish | source\n')
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes commands and options in a shell."""
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)
+    assert script is not None
+    click.echo(script(main, {}, "llmpipeline", "_LLMPIPELINE_COMPLETE").source())
+
+
+def _sound(files: tuple[str, ...]) -> Any:
+    """The pipelines of these files; ends the program where one has a problem."""
+    from llmpipeline.cli.documents import read_pipelines
+
+    sound, problems = read_pipelines(files)
+    if problems:
+        _fail("\n".join(str(found) for found in problems), WRONG_INPUT)
+    return sound
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)

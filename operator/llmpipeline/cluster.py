@@ -1,0 +1,156 @@
+"""The only file that talks to the API server.
+
+The official client's dynamic part carries the requests: it loads kubeconfigs and in-cluster tokens and renews them. Answers
+are taken as plain dicts, and its discovery is not used: both resources are known.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.config import load_config
+from kubernetes.aio.dynamic import DynamicClient
+
+from llmpipeline import names
+
+Manifest = dict[str, Any]
+
+_PAGE: Final = 500
+_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+_ANSWERS_TO_US: Final = frozenset({400, 401, 403, 404, 409, 415, 422})
+
+
+class Key(NamedTuple):
+    """Which pipeline."""
+
+    namespace: str
+    name: str
+
+
+@dataclass
+class Rejected(Exception):
+    """The API server said no, and will say it again to the same request.
+
+    Attributes:
+        status: The HTTP status code.
+        message: The API server's own sentence.
+    """
+
+    status: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.message} (HTTP {self.status})"
+
+
+class Cluster:
+    """Reads and writes pipelines and RayServices. Every call may raise `Rejected`, or a connection's error."""
+
+    def __init__(self, client: DynamicClient) -> None:
+        self._client = client
+
+    async def pipeline(self, key: Key) -> Manifest | None:
+        """The pipeline as it is now, None where there is none."""
+        return await self._find(_path(names.GROUP, names.VERSION, names.PLURAL, key))
+
+    async def rayservice(self, key: Key) -> Manifest | None:
+        """The RayService as it is now, None where there is none."""
+        return await self._find(_path(names.RAY_GROUP, names.RAY_VERSION, names.RAY_SERVICE_PLURAL, key))
+
+    async def apply_rayservice(self, manifest: Manifest, *, force: bool = False) -> Manifest:
+        """Server-side apply; returns the RayService as it is afterwards.
+
+        Without `force` a field that somebody else owns and that differs is a conflict: `Rejected` with status 409.
+        """
+        key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        path = _path(names.RAY_GROUP, names.RAY_VERSION, names.RAY_SERVICE_PLURAL, key)
+        return await self._apply(path, manifest, names.FIELD_MANAGER, force=force)
+
+    async def apply_status(self, key: Key, uid: str, status: Manifest) -> None:
+        """Writes the whole status of a pipeline. The UID keeps it from a namesake made meanwhile."""
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+            "status": status,
+        }
+        path = _path(names.GROUP, names.VERSION, names.PLURAL, key) + "/status"
+        await self._apply(path, body, names.STATUS_FIELD_MANAGER, force=True)
+
+    def pipelines(self, namespace: str | None = None) -> AsyncIterator[Manifest]:
+        """All pipelines, page by page."""
+        return self._list(_collection(names.GROUP, names.VERSION, names.PLURAL, namespace))
+
+    def rayservices(self, namespace: str | None = None) -> AsyncIterator[Manifest]:
+        """The metadata of all RayServices that belong to a pipeline, page by page."""
+        path = _collection(names.RAY_GROUP, names.RAY_VERSION, names.RAY_SERVICE_PLURAL, namespace)
+        return self._list(path, label_selector=names.LABEL_PIPELINE, header_params={"Accept": _METADATA_ONLY})
+
+    async def _find(self, path: str) -> Manifest | None:
+        try:
+            return await self._request("get", path)
+        except Rejected as rejected:
+            if rejected.status == 404:
+                return None
+            raise
+
+    async def _apply(self, path: str, body: Manifest, manager: str, *, force: bool) -> Manifest:
+        return await self._request(
+            "patch",
+            path,
+            body=body,
+            field_manager=manager,
+            force_conflicts=force or None,
+            content_type="application/apply-patch+yaml",
+        )
+
+    async def _list(self, path: str, **parameters: Any) -> AsyncIterator[Manifest]:
+        token = None
+        while True:
+            given = {"limit": _PAGE, "_continue": token, **parameters}
+            page = await self._request("get", path, **given)
+            for item in page["items"]:
+                yield item
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+
+    async def _request(self, method: str, path: str, **parameters: Any) -> Manifest:
+        try:
+            response = await self._client.request(method, path, serialize=False, **parameters)
+        except ApiException as error:
+            if error.status in _ANSWERS_TO_US:
+                raise Rejected(error.status, _message(error)) from error
+            raise
+        answer: Manifest = json.loads(await response.read())
+        return answer
+
+
+@asynccontextmanager
+async def connect() -> AsyncIterator[Cluster]:
+    """A connection by the kubeconfig (KUBECONFIG, ~/.kube/config) or, in a Pod, its service account."""
+    configuration = Configuration()
+    await load_config(client_configuration=configuration)
+    async with ApiClient(configuration) as client:
+        yield Cluster(DynamicClient(client))
+
+
+def _collection(group: str, version: str, plural: str, namespace: str | None) -> str:
+    within = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{group}/{version}{within}/{plural}"
+
+
+def _path(group: str, version: str, plural: str, key: Key) -> str:
+    return f"{_collection(group, version, plural, key.namespace)}/{key.name}"
+
+
+def _message(error: ApiException) -> str:
+    """The sentence in the API server's Status object."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason)

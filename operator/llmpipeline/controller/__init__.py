@@ -1,0 +1,1 @@
+"""When to reconcile: events, a queue, a sweep."""

@@ -1,0 +1,84 @@
+"""kopf: the watches, and the life of the process. Nothing else knows it.
+
+Only low-level event handlers: those that detect changes would write an annotation and a finalizer on every resource.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import kopf
+
+from llmpipeline import names
+from llmpipeline.cluster import connect
+from llmpipeline.controller.controller import Controller
+
+logger = logging.getLogger(__name__)
+
+
+async def run_operator(namespaces: Sequence[str]) -> None:
+    """Runs until SIGTERM or SIGINT.
+
+    Args:
+        namespaces: Which to watch; none given: all.
+
+    Raises:
+        Rejected: The API server does not know pipelines or does not let us list them.
+        OSError: It cannot be reached.
+    """
+    async with connect() as cluster:
+        controller = Controller(cluster, tuple(namespaces))
+        await controller.sweep()  # fails early and clearly where the CRD or the rights are missing
+        ready = asyncio.Event()
+        work = asyncio.create_task(controller.run())
+        announce = asyncio.create_task(_announce(ready))
+        try:
+            await kopf.operator(
+                registry=_registry(controller),
+                settings=_settings(),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=list(namespaces),
+                ready_flag=ready,
+            )
+        finally:
+            for task in (announce, work):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+async def _announce(ready: asyncio.Event) -> None:
+    await ready.wait()
+    logger.info("operator ready")
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.watching.server_timeout = 300
+    # kopf's own worker limit caps its throughput and can deadlock it; the queue bounds the work instead.
+    settings.queueing.worker_limit = None
+    return settings
+
+
+def _registry(controller: Controller) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
+    async def _pipeline(event: Any, **_: Any) -> None:
+        controller.pipeline_changed(event["type"], event["object"])
+
+    @kopf.on.event(
+        names.RAY_GROUP,
+        names.RAY_VERSION,
+        names.RAY_SERVICE_PLURAL,
+        labels={names.LABEL_MANAGED_BY: names.MANAGED_BY},
+        registry=registry,
+    )
+    async def _rayservice(event: Any, **_: Any) -> None:
+        controller.rayservice_changed(event["type"], event["object"])
+
+    return registry

@@ -1,0 +1,100 @@
+"""What a RayService says of itself, as a value. Pure.
+
+KubeRay's words and traps are in its contract: `Ready` means only that there are endpoints, the applications of the serving
+cluster are not reported while a new one comes up, and Ray's state strings are open-ended and therefore only data.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+RUNNING: Final = "RUNNING"
+# Ray Serve's states of an application that will not get well by itself soon.
+FAILED: Final = frozenset({"DEPLOY_FAILED", "UNHEALTHY"})
+_MESSAGE_LENGTH: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One Serve deployment, in Ray's words."""
+
+    name: str
+    state: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """One Serve application, in Ray's words."""
+
+    state: str
+    message: str
+    deployments: tuple[Deployment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A RayService as read.
+
+    Attributes:
+        seen: KubeRay has looked at the newest generation.
+        ready: KubeRay's own condition: there are endpoints.
+        upgrading: A second cluster comes up beside the one that serves.
+        reason: The reason of KubeRay's `Ready` condition.
+        message: And its message.
+        active_cluster: The RayCluster that serves.
+        pending_cluster: The one that comes up.
+        active: Applications of the serving cluster; empty while upgrading.
+        pending: Applications of the cluster that comes up.
+        terminating: It is being deleted.
+    """
+
+    seen: bool
+    ready: bool
+    upgrading: bool
+    reason: str
+    message: str
+    active_cluster: str
+    pending_cluster: str
+    active: dict[str, Application]
+    pending: dict[str, Application]
+    terminating: bool
+
+
+def observe(rayservice: dict[str, Any]) -> Observed:
+    """Reads a RayService as the API server returned it. Anything may be missing."""
+    metadata, status = rayservice.get("metadata", {}), rayservice.get("status") or {}
+    conditions = {item.get("type"): item for item in status.get("conditions") or ()}
+    ready = conditions.get("Ready", {})
+    active, pending = status.get("activeServiceStatus") or {}, status.get("pendingServiceStatus") or {}
+    return Observed(
+        seen=status.get("observedGeneration") == metadata.get("generation"),
+        ready=ready.get("status") == "True",
+        upgrading=conditions.get("UpgradeInProgress", {}).get("status") == "True",
+        reason=ready.get("reason", ""),
+        message=ready.get("message", ""),
+        active_cluster=active.get("rayClusterName", ""),
+        pending_cluster=pending.get("rayClusterName", ""),
+        active=_applications(active),
+        pending=_applications(pending),
+        terminating="deletionTimestamp" in metadata,
+    )
+
+
+def last_line(message: str) -> str:
+    """The line of a traceback that says what happened: the last that is not empty."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1][:_MESSAGE_LENGTH] if lines else ""
+
+
+def _applications(service: dict[str, Any]) -> dict[str, Application]:
+    return {
+        name: Application(app.get("status", ""), last_line(app.get("message") or ""), _deployments(app))
+        for name, app in sorted((service.get("applicationStatuses") or {}).items())
+    }
+
+
+def _deployments(app: dict[str, Any]) -> tuple[Deployment, ...]:
+    return tuple(
+        Deployment(name, item.get("status", ""), last_line(item.get("message") or ""))
+        for name, item in sorted((app.get("serveDeploymentStatuses") or {}).items())
+    )

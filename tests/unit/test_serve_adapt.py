@@ -1,0 +1,174 @@
+"""What one machine changes in a Serve config written for GPU nodes."""
+
+import copy
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from llmpipeline_serve.local.adapt import Machine, adapt
+
+LAPTOP = Machine(port=8001, gpus=0, tiny_model=None)
+TINY_LAPTOP = Machine(port=8001, gpus=0, tiny_model="/tiny")
+GPU_MACHINE = Machine(port=8001, gpus=1, tiny_model=None)
+
+
+def model(**changed: Any) -> dict[str, Any]:
+    """A model as the operator renders it."""
+    return {
+        "model_loading_config": {"model_id": "qwen3-0.6b", "model_source": "Qwen/Qwen3-0.6B"},
+        "accelerator_type": "L4",
+        "engine_kwargs": {"max_model_len": 8192, "tensor_parallel_size": 2, "gpu_memory_utilization": 0.9},
+        "placement_group_config": {"bundles": [{"CPU": 1, "GPU": 1}] * 2, "strategy": "STRICT_PACK"},
+        "deployment_config": {"autoscaling_config": {"min_replicas": 1, "max_replicas": 2}, "max_ongoing_requests": 64},
+    } | changed
+
+
+def chat(*models: dict[str, Any], **args: Any) -> dict[str, Any]:
+    """A Serve config with one openai app."""
+    app = {"name": "chat", "route_prefix": "/", "import_path": "ray.serve.llm:build_openai_app"}
+    return {
+        "http_options": {"host": "0.0.0.0", "port": 8000},
+        "proxy_location": "EveryNode",
+        "applications": [app | {"args": {"llm_configs": list(models), **args}}],
+    }
+
+
+def adapted_model(machine: Machine, **changed: Any) -> tuple[dict[str, Any], list[str]]:
+    """Return the only model after adaptation, and what was said about it."""
+    serve_config, changes = adapt(chat(model(**changed)), machine)
+    return serve_config["applications"][0]["args"]["llm_configs"][0], changes
+
+
+def test_needs_no_ray() -> None:
+    imports = "import sys, llmpipeline_serve.args, llmpipeline_serve.local.adapt; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", imports], check=False).returncode == 0
+
+
+def test_does_not_mutate() -> None:
+    given = chat(model(), ingress_deployment_config={"ray_actor_options": {"resources": {"ingress": 1}}})
+    before = copy.deepcopy(given)
+    adapt(given, TINY_LAPTOP)
+    assert given == before
+
+
+def test_listens_on_the_loopback_only() -> None:
+    serve_config, changes = adapt(chat(), LAPTOP)
+    assert serve_config["http_options"] == {"host": "127.0.0.1", "port": 8001}
+    assert serve_config["proxy_location"] == "EveryNode"
+    assert changes == ["listens on 127.0.0.1:8001, which only this machine reaches"]
+
+
+def test_a_model_without_gpus() -> None:
+    found, changes = adapted_model(LAPTOP)
+    assert found == {
+        "model_loading_config": {"model_id": "qwen3-0.6b", "model_source": "Qwen/Qwen3-0.6B"},
+        "engine_kwargs": {"max_model_len": 8192, "tensor_parallel_size": 1, "enforce_eager": True},
+        "placement_group_config": {"bundles": [{"CPU": 1}]},
+        "deployment_config": {"autoscaling_config": {"min_replicas": 1, "max_replicas": 2}, "max_ongoing_requests": 64},
+        "runtime_env": {"env_vars": {"TORCHDYNAMO_DISABLE": "1"}},
+    }
+    assert changes[1:] == [
+        "chat: model qwen3-0.6b: on the CPU instead of L4, with nothing compiled (enforce_eager)",
+        "chat: model qwen3-0.6b: tensor_parallel_size 1 instead of 2",
+        "chat: model qwen3-0.6b: gpu_memory_utilization left out, only a GPU can use it",
+    ]
+
+
+def test_a_tiny_model() -> None:
+    engine = {"max_model_len": 8192, "quantization": "awq", "tool_call_parser": "hermes", "max_num_seqs": 8}
+    found, changes = adapted_model(TINY_LAPTOP, engine_kwargs=engine, lora_config={"max_num_adapters_per_replica": 2})
+    assert found["model_loading_config"] == {"model_id": "qwen3-0.6b", "model_source": "/tiny"}
+    assert found["engine_kwargs"] == {
+        "max_model_len": 256,
+        "max_num_seqs": 8,
+        "dtype": "bfloat16",
+        "enforce_eager": True,
+    }
+    assert "lora_config" not in found
+    assert changes[1:5] == [
+        "chat: model qwen3-0.6b: a tiny random model made here instead of Qwen/Qwen3-0.6B; its answers are noise",
+        "chat: model qwen3-0.6b: lora_config left out, the tiny model takes no adapters",
+        "chat: model qwen3-0.6b: quantization, tool_call_parser left out, the tiny model has no use for it",
+        "chat: model qwen3-0.6b: max_model_len 256, the most that the tiny model takes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({"max_model_len": 128}, 128), ({"max_model_len": 4096}, 256), ({}, 256)]
+)
+def test_the_length_of_a_tiny_model(given: dict[str, Any], expected: int) -> None:
+    found, _ = adapted_model(TINY_LAPTOP, engine_kwargs=given)
+    assert found["engine_kwargs"]["max_model_len"] == expected
+
+
+@pytest.mark.parametrize(
+    ("loading", "named"),
+    [
+        ({"model_id": "m", "model_source": {"bucket_uri": "s3://b/m"}}, "s3://b/m"),
+        ({"model_id": "org/m"}, "org/m"),
+    ],
+)
+def test_a_tiny_model_names_what_it_replaces(loading: dict[str, Any], named: str) -> None:
+    _, changes = adapted_model(TINY_LAPTOP, model_loading_config=loading)
+    assert f"a tiny random model made here instead of {named};" in changes[1]
+
+
+def test_the_environment_of_a_model_wins() -> None:
+    env = {"env_vars": {"TORCHDYNAMO_DISABLE": "0", "A": "b"}, "pip": ["x"]}
+    found, _ = adapted_model(LAPTOP, runtime_env=env)
+    assert found["runtime_env"] == env
+
+
+def test_a_model_with_gpus_keeps_them() -> None:
+    found, changes = adapted_model(GPU_MACHINE)
+    given = model()
+    del given["accelerator_type"]
+    assert found == given
+    assert changes[1:] == ["chat: model qwen3-0.6b: on any GPU of this machine instead of L4"]
+
+
+def test_models_that_ray_reads_from_a_file() -> None:
+    serve_config, _ = adapt(chat(model(), "model.yaml"), TINY_LAPTOP)  # type: ignore[arg-type]
+    assert serve_config["applications"][0]["args"]["llm_configs"][1] == "model.yaml"
+
+
+def deployment(**options: Any) -> dict[str, Any]:
+    """A Serve config with one app of ours, with these options on its deployment."""
+    deployments = [{"name": "D", "num_replicas": 2, **options}]
+    app = {"name": "mine", "import_path": "a:b", "args": {"llm_configs": "not ours"}, "deployments": deployments}
+    return {"http_options": {"host": "127.0.0.1", "port": 8001}, "applications": [app]}
+
+
+def test_a_deployment_without_gpus() -> None:
+    options = {"num_cpus": 2, "num_gpus": 1, "accelerator_type": "L4", "resources": {"slots": 1}}
+    given = deployment(ray_actor_options=options, placement_group_bundles=[{"CPU": 2, "GPU": 1}, {"GPU": 1}])
+    serve_config, changes = adapt(given, LAPTOP)
+    app = serve_config["applications"][0]
+    assert app["args"] == {"llm_configs": "not ours"}
+    assert app["deployments"] == [
+        {
+            "name": "D",
+            "num_replicas": 2,
+            "ray_actor_options": {"num_cpus": 2},
+            "placement_group_bundles": [{"CPU": 2}, {"CPU": 1}],
+        }
+    ]
+    assert changes == [
+        "mine: D: accelerator_type L4 left out, this machine has none",
+        "mine: D: resources {'slots': 1} left out, this machine has none",
+        "mine: D: num_gpus 1 left out, this machine has none",
+        "mine: D: placement bundles of CPUs instead of GPUs",
+    ]
+
+
+def test_a_deployment_with_gpus() -> None:
+    given = deployment(ray_actor_options={"num_gpus": 1, "accelerator_type": "L4"})
+    serve_config, changes = adapt(given, GPU_MACHINE)
+    assert serve_config["applications"][0]["deployments"][0]["ray_actor_options"] == {"num_gpus": 1}
+    assert changes == ["mine: D: accelerator_type L4 left out, this machine has none"]
+
+
+def test_nothing_to_change() -> None:
+    given = deployment(ray_actor_options={"num_cpus": 0.5})
+    assert adapt(given, LAPTOP) == (given, [])
