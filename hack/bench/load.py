@@ -6,7 +6,7 @@ import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,10 +74,8 @@ async def burst(control_plane: ControlPlane, pipelines: list[Manifest], limit_se
             _watch(session, rayservices, METADATA_ONLY, len(pipelines), seen.rayservice, started, lambda _: True),
         )
         await _each(pipelines, create)
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(watches, limit_seconds)
-        except TimeoutError:
-            pass
     return seen
 
 

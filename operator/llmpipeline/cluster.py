@@ -47,11 +47,36 @@ class Rejected(Exception):
         return f"{self.message} (HTTP {self.status})"
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How the API server is reached, for the watches: address, and files or a token to prove who we are."""
+
+    server: str
+    ca_file: str | None
+    certificate_file: str | None
+    key_file: str | None
+    token: str | None
+    insecure: bool
+
+
 class Cluster:
     """Reads and writes pipelines and RayServices. Every call may raise `Rejected`, or a connection's error."""
 
     def __init__(self, client: DynamicClient) -> None:
         self._client = client
+
+    async def credentials(self) -> Credentials:
+        """The credentials of this connection, renewed where they were about to expire."""
+        given = self._client.configuration
+        token = await given.get_api_key_with_prefix("BearerToken")
+        return Credentials(
+            server=given.host,
+            ca_file=given.ssl_ca_cert,
+            certificate_file=given.cert_file,
+            key_file=given.key_file,
+            token=token.removeprefix("Bearer ") if token else None,
+            insecure=not given.verify_ssl,
+        )
 
     async def pipeline(self, key: Key) -> Manifest | None:
         """The pipeline as it is now, None where there is none."""
@@ -113,7 +138,7 @@ class Cluster:
         while True:
             given = {"limit": _PAGE, "_continue": token, **parameters}
             page = await self._request("get", path, **given)
-            for item in page["items"]:
+            for item in page["items"] or ():  # an empty list of metadata is null
                 yield item
             token = page["metadata"].get("continue")
             if not token:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY / "hack"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "hack"))
 
 from control_plane import Admin, ControlPlane, OperatorProcess, install_crds, kuberay_crds
 
-OUR_CRDS = REPOSITORY / "manifests" / "crds"
+OUR_CRDS = Path(__file__).resolve().parents[2] / "manifests" / "crds"
 
 _session: dict[str, str] = {}
 _numbers = itertools.count(1)

@@ -45,14 +45,17 @@ class Model(BaseModel):
         json_schema = handler(schema)
         if cls.rules:
             handler.resolve_ref_schema(json_schema)["x-kubernetes-validations"] = [
-                {"rule": rule.cel, "message": rule.message, **({"fieldPath": _field_path(rule.at)} if rule.at else {})}
+                {"rule": rule.cel, "message": rule.message, **_field_path(rule.at)}
                 for rule in cls.rules
             ]
         return json_schema
 
 
-def _field_path(path: Path) -> str:
-    return "".join(f".{part}" for part in path)
+def _field_path(path: Path) -> dict[str, str]:
+    """The keyword that points at a field; the API server takes none below the metadata."""
+    if not path or path[0] == "metadata":
+        return {}
+    return {"fieldPath": "".join(f".{part}" for part in path)}
 
 
 def exactly_one(*members: str) -> Rule:

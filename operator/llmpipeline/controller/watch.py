@@ -12,7 +12,7 @@ from typing import Any
 import kopf
 
 from llmpipeline import names
-from llmpipeline.cluster import connect
+from llmpipeline.cluster import Cluster, connect
 from llmpipeline.controller.controller import Controller
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ async def run_operator(namespaces: Sequence[str]) -> None:
         announce = asyncio.create_task(_announce(ready))
         try:
             await kopf.operator(
-                registry=_registry(controller),
+                registry=_registry(cluster, controller),
                 settings=_settings(),
                 standalone=True,
                 clusterwide=not namespaces,
@@ -64,8 +64,21 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _registry(controller: Controller) -> kopf.OperatorRegistry:
+def _registry(cluster: Cluster, controller: Controller) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def _login(**_: Any) -> kopf.ConnectionInfo:
+        given = await cluster.credentials()
+        return kopf.ConnectionInfo(
+            server=given.server,
+            ca_path=given.ca_file,
+            certificate_path=given.certificate_file,
+            private_key_path=given.key_file,
+            scheme="Bearer" if given.token else None,
+            token=given.token,
+            insecure=given.insecure,
+        )
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
     async def _pipeline(event: Any, **_: Any) -> None:
