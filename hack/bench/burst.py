@@ -28,9 +28,10 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from audit import AuditLog
-from control_plane import ControlPlane, Manifest, OperatorProcess, install_crds, kuberay_crds
 from load import burst, named, raw_applies
 from result import BurstResult, IdleResult, RestartResult, Result, quantile
+
+from control_plane import ControlPlane, Manifest, OperatorProcess, install_crds, kuberay_crds
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "manifests" / "samples" / "quickstart.yaml"

@@ -67,4 +67,5 @@ class Reason:
     NO_ENDPOINTS: Final = "NoEndpoints"
     NOT_APPLIED: Final = "NotApplied"
 
+
 SERVE_PORT: Final = 8000

@@ -82,7 +82,10 @@ def _want(document: Manifest) -> tuple[Asked, Manifest | None]:
 
 
 def _asked(
-    document: Manifest, routes: dict[str, str], gpus: tuple[int, int] | None, problems: tuple[Problem, ...] | list[Problem]
+    document: Manifest,
+    routes: dict[str, str],
+    gpus: tuple[int, int] | None,
+    problems: tuple[Problem, ...] | list[Problem],
 ) -> Asked:
     metadata: dict[str, Any] = document["metadata"]
     return Asked(metadata["name"], metadata["namespace"], metadata["generation"], routes, gpus, problems)

@@ -102,10 +102,14 @@ def progressing(applied: Verdict, observed: Observed | None) -> Verdict:
         message = "KubeRay has not looked at the newest RayService yet; if this stays, see whether its operator runs."
         return Verdict("True", Reason.WAITING_FOR_KUBERAY, message)
     if observed.reason in ("InitializingTimeout", "ValidationFailed"):
-        message = f"KubeRay has given up: {observed.message or observed.reason}. Mend the spec and delete the RayService."
+        message = (
+            f"KubeRay has given up: {observed.message or observed.reason}. Mend the spec and delete the RayService."
+        )
         return Verdict("False", Reason.STALLED, message)
     if observed.upgrading:
-        message = f"The new cluster {observed.pending_cluster} comes up; until it runs, {observed.active_cluster} serves."
+        message = (
+            f"The new cluster {observed.pending_cluster} comes up; until it runs, {observed.active_cluster} serves."
+        )
         return Verdict("True", Reason.UPGRADING, f"{message}{_states(observed.pending)}")
     if not observed.ready:
         return Verdict("True", Reason.INITIALIZING, f"The Ray cluster comes up.{_states(observed.pending)}")
@@ -125,7 +129,9 @@ def ready(asked: Asked, applied: Verdict, observed: Observed | None) -> Verdict:
             return Verdict("False", Reason.APPS_FAILED, failed)
         return Verdict("False", Reason.NO_ENDPOINTS, "No Pod takes requests yet.")
     if observed.upgrading and not observed.active:
-        message = f"The cluster {observed.active_cluster} serves, as before the edit; KubeRay does not report its apps now."
+        message = (
+            f"The cluster {observed.active_cluster} serves, as before the edit; KubeRay does not report its apps now."
+        )
         return Verdict("True", Reason.SERVING_OLD_CLUSTER, message)
     failed = _failures(observed.active)
     if failed:
@@ -147,7 +153,9 @@ def _failures(apps: dict[str, Application]) -> str:
 
 
 def _states(apps: dict[str, Application]) -> str:
-    return "".join(f" App {name}: {app.state}{f': {app.message}' if app.message else ''}." for name, app in apps.items())
+    return "".join(
+        f" App {name}: {app.state}{f': {app.message}' if app.message else ''}." for name, app in apps.items()
+    )
 
 
 def _app(name: str, asked: Asked, observed: Observed | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from llmpipeline_serve.local.ask import ask
 from llmpipeline_serve.local.job import Application
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import pytest
+
 from llmpipeline_serve.local.adapt import Machine, adapt
 
 LAPTOP = Machine(port=8001, gpus=0, tiny_model=None)

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
 from llmpipeline_serve.args import HelloArgs
 from llmpipeline_serve.local.environment import environment
 from llmpipeline_serve.local.failure import reason
 from llmpipeline_serve.local.job import Job
 from llmpipeline_serve.local.progress import describe, waiting_for
-from pydantic import ValidationError
 
 SERVE_CONFIG: dict[str, Any] = {
     "http_options": {"port": 8000},

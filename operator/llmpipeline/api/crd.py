@@ -26,7 +26,12 @@ _COLUMNS: Final = [
     {"name": "Apps", "type": "string", "jsonPath": ".status.readyApps", "description": "Running apps of all apps."},
     {"name": "GPUs", "type": "integer", "jsonPath": ".status.gpus.requested", "description": "Fewest GPUs it takes."},
     {"name": "URL", "type": "string", "jsonPath": ".status.url"},
-    {"name": "Accepted", "type": "string", "priority": 1, "jsonPath": '.status.conditions[?(@.type=="Accepted")].status'},
+    {
+        "name": "Accepted",
+        "type": "string",
+        "priority": 1,
+        "jsonPath": '.status.conditions[?(@.type=="Accepted")].status',
+    },
     {"name": "Message", "type": "string", "priority": 1, "jsonPath": '.status.conditions[?(@.type=="Ready")].message'},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 ]

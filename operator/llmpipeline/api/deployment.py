@@ -27,7 +27,8 @@ class Autoscaling(Model):
     )
 
     min_replicas: Count | None = Field(
-        default=None, description="Fewest replicas. 0 lets the deployment sleep; the first request then waits. Default 1."
+        default=None,
+        description="Fewest replicas. 0 lets the deployment sleep; the first request then waits. Default 1.",
     )
     max_replicas: PositiveCount = Field(description="Most replicas. The GPUs of a pipeline are bounded by it.")
     target_ongoing_requests: Requests | None = Field(

@@ -45,8 +45,7 @@ class Model(BaseModel):
         json_schema = handler(schema)
         if cls.rules:
             handler.resolve_ref_schema(json_schema)["x-kubernetes-validations"] = [
-                {"rule": rule.cel, "message": rule.message, **_field_path(rule.at)}
-                for rule in cls.rules
+                {"rule": rule.cel, "message": rule.message, **_field_path(rule.at)} for rule in cls.rules
             ]
         return json_schema
 

@@ -104,7 +104,9 @@ def _pipeline(file: str, node: yaml.Node | None) -> Iterator[Read | Found]:
         yield Found(file, error.line, Problem(error.path, str(error)))
         return
     if not isinstance(document, dict):
-        yield Found(file, node.start_mark.line + 1, Problem((), "a document must be an object with apiVersion and kind"))
+        yield Found(
+            file, node.start_mark.line + 1, Problem((), "a document must be an object with apiVersion and kind")
+        )
         return
     if document.get("kind") == "List" and isinstance(document.get("items"), list):
         for item in _field(node, "items").value:

@@ -75,7 +75,9 @@ def validate(files: tuple[str, ...], output: str) -> None:
         for read in sound:
             least, most = read.plan.gpus
             gpus = f"{least} GPUs" if least == most else f"{least} to {most} GPUs"
-            click.echo(f"{read.file}: {read.pipeline.metadata.name}: valid, {len(read.pipeline.spec.apps)} apps, {gpus}")
+            click.echo(
+                f"{read.file}: {read.pipeline.metadata.name}: valid, {len(read.pipeline.spec.apps)} apps, {gpus}"
+            )
     if problems:
         sys.exit(WRONG_INPUT)
 
@@ -86,7 +88,9 @@ def validate(files: tuple[str, ...], output: str) -> None:
     "  llmpipeline serve -f pipeline.yaml --tiny-models --check\n",
 )
 @_FILES
-@click.option("--tiny-models", is_flag=True, help="Swap every model for a tiny random one made here; nothing is loaded.")
+@click.option(
+    "--tiny-models", is_flag=True, help="Swap every model for a tiny random one made here; nothing is loaded."
+)
 @click.option("--check", is_flag=True, help="Ask every app one question, print the answers and stop.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port to serve on.")
 def serve(files: tuple[str, ...], tiny_models: bool, check: bool, port: int) -> None:

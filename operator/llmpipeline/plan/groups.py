@@ -133,7 +133,9 @@ def _misfit(demand: Demand, groups: Sequence[Group]) -> str:
     if share.gpus:
         need = f"{share.gpus} {demand.accelerator or ''} GPUs".replace("  ", " ") + f" and {need}"
     has = "; ".join(
-        f"group {g.name} has {g.gpus} {g.accelerator or ''} GPUs and {g.cpu_milli / 1000:g} CPUs a Pod".replace("  ", " ")
+        f"group {g.name} has {g.gpus} {g.accelerator or ''} GPUs and {g.cpu_milli / 1000:g} CPUs a Pod".replace(
+            "  ", " "
+        )
         for g in groups
     )
     return f"{demand.where}: one replica needs {need} in one Pod; {has or 'there is no group'}"

@@ -87,7 +87,10 @@ def _loading(model: OpenAIModel) -> dict[str, Any]:
     source = model.source
     if source.uri:
         return {"model_id": model.name, "model_source": {"bucket_uri": source.uri}}
-    return {"model_id": model.name, "model_source": source.hugging_face.repository if source.hugging_face else source.path}
+    return {
+        "model_id": model.name,
+        "model_source": source.hugging_face.repository if source.hugging_face else source.path,
+    }
 
 
 def _engine(model: OpenAIModel) -> dict[str, Any]:

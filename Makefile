@@ -1,0 +1,62 @@
+# Everything goes through .venv, which `make setup` makes from pinned requirements.
+PYTHON ?= python3
+BIN := .venv/bin
+FAST := tests/unit tests/golden tests/contract
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test test-fast lint format verify generate golden lock bench control-plane clean
+
+help: ## Say what there is to make.
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.installed ## Install everything into .venv, from pinned versions.
+
+.venv/.installed: requirements/uv.txt requirements/dev.txt operator/pyproject.toml serve_apps/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
+		{ echo 'llmpipeline needs Python 3.11 or 3.12: make PYTHON=python3.12' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e operator -e serve_apps
+	@touch $@
+
+quickstart: setup ## Serve the sample on this machine, with tiny random models.
+	$(BIN)/llmpipeline serve -f manifests/samples/quickstart.yaml --tiny-models
+
+test: setup lint verify ## Lint, and run every test: unit, golden, contract, control plane, apps.
+	$(BIN)/python -m pytest $(FAST) tests/control_plane tests/apps
+
+test-fast: setup ## The tests that take seconds.
+	$(BIN)/python -m pytest -q $(FAST)
+
+lint: setup ## Formatting, lint, types and import contracts.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy operator/llmpipeline serve_apps/llmpipeline_serve hack
+	$(BIN)/lint-imports
+
+format: setup ## Format and mend what can be mended.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: setup ## Write what is generated from the models.
+	$(BIN)/python hack/generate.py
+
+verify: setup ## Fail where generated files are stale or the layout breaks a rule.
+	$(BIN)/python hack/generate.py --check
+	@test ! -e operator/__init__.py || { echo 'operator/__init__.py would shadow the standard library' >&2; exit 1; }
+
+golden: setup ## Write the golden manifests anew. A change under rayClusterConfig rebuilds every user's cluster.
+	$(BIN)/python -m pytest -q tests/golden --update-golden
+
+lock: setup ## Resolve the pinned requirements anew.
+	hack/lock.sh
+
+bench: setup ## Measure the operator on a real API server.
+	$(BIN)/python hack/bench/burst.py
+
+control-plane: setup ## Start an etcd and a kube-apiserver to play with.
+	$(BIN)/python hack/control_plane.py run
+
+clean: ## Remove what was installed.
+	rm -rf .venv

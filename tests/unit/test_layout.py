@@ -1,0 +1,11 @@
+"""The layout's traps."""
+
+import operator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_operator_folder_does_not_shadow_the_standard_library() -> None:
+    assert not (ROOT / "operator" / "__init__.py").exists()
+    assert operator.eq(1, 1)

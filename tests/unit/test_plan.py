@@ -1,0 +1,117 @@
+"""From a pipeline to worker groups and GPUs."""
+
+from typing import Any
+
+import pytest
+from bad_specs import sample
+
+from llmpipeline.api.parse import parse
+from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.api.quantity import milli, whole
+from llmpipeline.plan.plan import make_plan
+from llmpipeline.plan.types import Plan
+
+
+def plan(*apps: dict[str, Any], **spec: Any) -> Plan:
+    document = sample()
+    document["spec"] |= {"apps": list(apps), **spec}
+    parsed = parse(document)
+    assert isinstance(parsed, LLMPipeline), parsed
+    return make_plan(parsed)
+
+
+def model(name: str = "m", **fields: Any) -> dict[str, Any]:
+    return {"name": name, "source": {"path": "/m"}, "accelerator": {"type": "H100"}, **fields}
+
+
+def chat(*models: dict[str, Any], name: str = "chat") -> dict[str, Any]:
+    return {"name": name, "openai": {"models": list(models)}}
+
+
+def shapes(planned: Plan) -> list[tuple[str, int, tuple[int, int]]]:
+    return [(group.name, group.gpus, group.replicas) for group in planned.groups]
+
+
+def test_a_pod_has_the_gpus_of_one_replica() -> None:
+    planned = plan(chat(model(tensorParallelSize=4, autoscaling={"minReplicas": 1, "maxReplicas": 3})))
+    assert shapes(planned) == [("h100-x4", 4, (1, 3))]
+    assert planned.gpus == (4, 12)
+
+
+def test_packed_stages_have_a_pod_each() -> None:
+    planned = plan(chat(model(tensorParallelSize=8, pipelineParallelSize=2, placement="Pack", replicas=2)))
+    assert shapes(planned) == [("h100-x8", 8, (4, 4))]
+    assert planned.gpus == (32, 32)
+
+
+def test_strictly_packed_stages_share_a_pod() -> None:
+    planned = plan(chat(model(tensorParallelSize=2, pipelineParallelSize=2)))
+    assert shapes(planned) == [("h100-x4", 4, (1, 1))]
+
+
+def test_models_of_one_kind_share_a_group() -> None:
+    planned = plan(chat(model("a"), model("b", replicas=2), model("c", accelerator={"type": "L4"})))
+    assert shapes(planned) == [("h100-x1", 1, (3, 3)), ("l4-x1", 1, (1, 1))]
+
+
+def test_light_replicas_use_spare_cpus_of_gpu_pods() -> None:
+    planned = plan(chat(model()), {"name": "hello", "hello": {"replicas": 2}})
+    assert shapes(planned) == [("h100-x1", 1, (1, 1))]
+
+
+def test_light_replicas_get_a_group_where_gpu_pods_have_no_room() -> None:
+    planned = plan(chat(model()), {"name": "hello", "hello": {"replicas": 3}})
+    assert [group.name for group in planned.groups] == ["h100-x1", "cpu"]
+
+
+def test_a_model_that_may_sleep_leaves_the_ingress_awake() -> None:
+    planned = plan(chat(model(autoscaling={"minReplicas": 0, "maxReplicas": 1})))
+    assert shapes(planned) == [("h100-x1", 1, (0, 1)), ("cpu", 0, (1, 1))]
+
+
+def test_a_small_app_gets_a_small_pod() -> None:
+    (group,) = plan({"name": "hello", "hello": {"resources": {"cpus": "500m"}}}).groups
+    assert (group.cpu_milli, group.memory, group.replicas) == (1000, 2 * 1024**3, (1, 1))
+
+
+def test_autoscaling_always_has_a_target() -> None:
+    planned = plan(chat(model(autoscaling={"maxReplicas": 2})))
+    config = planned.applications[0].args["llm_configs"][0]["deployment_config"]
+    assert config["autoscaling_config"]["target_ongoing_requests"] == 32
+    assert config["max_ongoing_requests"] == 64
+
+
+def test_gpus_are_bundles_and_never_on_the_actor_too() -> None:
+    planned = plan(chat(model(tensorParallelSize=2, resources={"gpus": 2, "cpus": 2})))
+    config = planned.applications[0].args["llm_configs"][0]
+    assert config["placement_group_config"]["bundles"] == [{"GPU": 1, "accelerator_type:H100": 0.001}] * 2
+    assert config["deployment_config"]["ray_actor_options"] == {"num_cpus": 2}
+
+
+def test_a_model_without_accelerator_takes_cpus() -> None:
+    planned = plan(chat({"name": "m", "source": {"path": "/m"}}))
+    config = planned.applications[0].args["llm_configs"][0]
+    assert "accelerator_type" not in config
+    assert config["placement_group_config"]["bundles"] == [{"CPU": 1}]
+    assert planned.gpus == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [
+        (model("a.b"), model("a_b"), "same deployment name"),
+        (
+            model("a", source={"huggingFace": {"repository": "a/b", "tokenSecretRef": {"name": "x", "key": "k"}}}),
+            model("b", source={"huggingFace": {"repository": "a/b", "tokenSecretRef": {"name": "y", "key": "k"}}}),
+            "one Hugging Face token",
+        ),
+    ],
+)
+def test_clashes(first: dict[str, Any], second: dict[str, Any], says: str) -> None:
+    (problem,) = plan(chat(first, second)).problems
+    assert says in str(problem)
+
+
+def test_quantities_are_exact() -> None:
+    assert [milli(q) for q in (2, "2", "500m", "0.1", "1.0001")] == [2000, 2000, 500, 100, 1001]
+    assert [whole(q) for q in ("1Ki", "1.5Gi", "1M", 7, "100m")] == [1024, 1610612736, 1000000, 7, 1]

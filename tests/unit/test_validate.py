@@ -1,0 +1,111 @@
+"""What `llmpipeline validate` refuses, and how it says so."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from bad_specs import CASES, Case, sample
+from click.testing import CliRunner, Result
+
+from llmpipeline.api.parse import parse
+from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.cli.main import main
+from llmpipeline.plan.plan import make_plan
+
+
+def validate(text: str | bytes, tmp_path: Path, *options: str) -> Result:
+    file = tmp_path / "pipeline.yaml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return CliRunner().invoke(main, ["validate", "-f", str(file), *options])
+
+
+def test_the_sample_is_valid() -> None:
+    assert isinstance(parse(sample()), LLMPipeline)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_refused_with_file_line_and_field(case: Case, tmp_path: Path) -> None:
+    document = sample()
+    case.wrong(document)
+    result = validate(yaml.safe_dump(document, sort_keys=False), tmp_path)
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if f": {case.field}: " in line]
+    assert case.says in line
+    file, number, _ = line.split(":", 2)
+    assert file.endswith("pipeline.yaml")
+    assert 1 < int(number) < 60
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_accepted_when_made_right(case: Case, tmp_path: Path) -> None:
+    document = sample()
+    case.right(document)
+    parsed = parse(document)
+    assert isinstance(parsed, LLMPipeline), parsed
+
+
+def test_the_line_is_the_fields_own(tmp_path: Path) -> None:
+    text = yaml.safe_dump(sample(), sort_keys=False).replace("hello: {}", "hello:\n      colour: blue")
+    result = validate(text, tmp_path)
+    number = next(i for i, line in enumerate(text.splitlines(), start=1) if "colour" in line)
+    assert f"pipeline.yaml:{number}: spec.apps[0].hello.colour: unknown field" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"\xff\xfe\x00", "not UTF-8"),
+        ("a: [1, 2", "not YAML"),
+        ("a: b: c", "not YAML"),
+        ("\x00", "not YAML"),
+        ("- 1\n- 2\n", "must be an object"),
+        ("just text", "must be an object"),
+        ("", "no LLMPipeline in it"),
+        ("kind: ConfigMap\n", "no LLMPipeline in it"),
+        ("kind: LLMPipeline\n", "apiVersion: is required"),
+        ("kind: LLMPipeline\nkind: LLMPipeline\n", "is given twice"),
+        ("kind: LLMPipeline\nspec: 3\n", "spec: must be an object"),
+        ("? [a]\n: b\n", "a key must be a text"),
+        ("[" * 5000, ""),
+        ("{a: " * 200 + "1" + "}" * 200, "nested too deep"),
+        (
+            "kind: LLMPipeline\na: &a [x,x,x,x,x,x,x,x,x]\n"
+            + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(7)),
+            "aliases blow it up",
+        ),
+    ],
+)
+def test_a_malformed_file_gives_a_sentence(text: str | bytes, says: str, tmp_path: Path) -> None:
+    result = validate(text, tmp_path)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["validate", "-f", str(tmp_path / "none.yaml")])
+    assert result.exit_code == 1
+    assert "cannot be read" in result.stderr
+
+
+def test_json_names_the_field(tmp_path: Path) -> None:
+    document = sample()
+    document["spec"]["aps"] = 1
+    (problem,) = json.loads(validate(yaml.safe_dump(document), tmp_path, "-o", "json").stdout)
+    assert (problem["field"], problem["reason"]) == ("spec.aps", "InvalidSpec")
+
+
+def test_what_only_the_plan_sees(tmp_path: Path) -> None:
+    document = sample()
+    model = document["spec"]["apps"][1]["openai"]["models"][0]
+    model |= {"tensorParallelSize": 4, "engine": {"extra": {"max_model_len": 5}}}
+    document["spec"]["workers"] = [{"name": "l4", "maxReplicas": 1, "accelerator": {"type": "L4", "count": 2}}]
+    parsed = parse(document)
+    assert isinstance(parsed, LLMPipeline)
+    says = [str(problem) for problem in make_plan(parsed).problems]
+    assert says[0].startswith("spec.apps[1].openai.models[0].engine.extra.max_model_len: ")
+    assert "use engine.maxModelLength" in says[0]
+    assert "app chat, model tiny: one replica needs 4 L4 GPUs" in says[1]
+    assert "group l4 has 2 L4 GPUs" in says[1]
