@@ -136,8 +136,8 @@ async def _session(control_plane: ControlPlane) -> AsyncIterator[aiohttp.ClientS
 async def _dynamic_client(control_plane: ControlPlane) -> AsyncIterator[Any]:
     configuration = client.Configuration()
     file = str(control_plane.kubeconfig)
-    await config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    await config.load_kube_config(config_file=file, client_configuration=configuration)
     # The library's own cache is a file in the temporary directory, shared by all servers of the same address.
     cache = control_plane.directory / "discovery.json"
     async with client.ApiClient(configuration) as api_client:
-        yield await DynamicClient(api_client, cache_file=cache)  # type: ignore[no-untyped-call]
+        yield await DynamicClient(api_client, cache_file=cache)

@@ -1,6 +1,7 @@
 """The only file that talks to the API server.
 
-The official client's dynamic part carries the requests: it loads kubeconfigs and in-cluster tokens and renews them. Answers
+The official client's dynamic part carries the requests: it loads kubeconfigs and in-cluster tokens and renews them.
+Answers
 are taken as plain dicts, and its discovery is not used: both resources are known.
 """
 

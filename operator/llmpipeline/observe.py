@@ -1,6 +1,7 @@
 """What a RayService says of itself, as a value. Pure.
 
-KubeRay's words and traps are in its contract: `Ready` means only that there are endpoints, the applications of the serving
+KubeRay's words and traps are in its contract: `Ready` means only that there are endpoints, the applications of the
+serving
 cluster are not reported while a new one comes up, and Ray's state strings are open-ended and therefore only data.
 """
 

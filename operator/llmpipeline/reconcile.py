@@ -1,6 +1,7 @@
 """The flow for one pipeline: read, parse, plan, render, apply, observe, say.
 
-Level-based: it remembers nothing, and may be stopped between any two writes. Whatever is wrong ends in a condition; what
+Level-based: it remembers nothing, and may be stopped between any two writes. Whatever is wrong ends in a condition;
+what
 is passing (a lost connection, a busy API server) is raised, for the queue to try again.
 """
 

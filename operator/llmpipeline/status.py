@@ -177,7 +177,7 @@ def _app(name: str, asked: Asked, observed: Observed | None) -> dict[str, Any]:
 
 def _condition(kind: str, verdict: Verdict, asked: Asked, previous: Status, now: str) -> dict[str, Any]:
     """The condition, with the time at which its status last changed."""
-    before = next((item for item in previous.get("conditions") or () if item.get("type") == kind), {})
+    before: dict[str, Any] = next((item for item in previous.get("conditions") or () if item.get("type") == kind), {})
     changed = before.get("status") != verdict.status
     return {
         "type": kind,

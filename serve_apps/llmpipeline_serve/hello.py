@@ -17,7 +17,7 @@ class Hello:
     def __init__(self, message: str) -> None:
         self._message = message
 
-    async def __call__(self, request: Request) -> dict[str, str]:
+    async def __call__(self, _request: Request) -> dict[str, str]:
         """Answer one HTTP request; Serve turns the result into JSON."""
         context = serve.get_replica_context()
         return {"message": self._message, "application": context.app_name, "replica": context.replica_id.unique_id}
@@ -25,4 +25,4 @@ class Hello:
 
 def build(args: HelloArgs) -> Application:
     """Build the app. Serve parses `args` by this function's annotation, so a wrong key fails by name."""
-    return Hello.bind(args.message)  # type: ignore[attr-defined,no-any-return]  # Ray types the decorator as identity
+    return Hello.bind(args.message)  # type: ignore[attr-defined]  # Ray types the decorator as identity

@@ -1,6 +1,7 @@
 """Edits that make the sample wrong, shared by the tests through the API server and those through `validate`.
 
-Each row: what is wrong, how the spec is changed, the field that is blamed, a part of the message of `validate`, and a part of
+Each row: what is wrong, how the spec is changed, the field that is blamed, a part of the message of `validate`, and a
+part of
 the API server's. An accept beside each reject is the same edit made right.
 """
 

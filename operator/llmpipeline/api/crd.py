@@ -1,6 +1,7 @@
 """The CustomResourceDefinition, generated from the models.
 
-Kubernetes takes a structural schema: a subset of OpenAPI 3.0 with keywords of its own. Whatever pydantic says that has no
+Kubernetes takes a structural schema: a subset of OpenAPI 3.0 with keywords of its own. Whatever pydantic says that has
+no
 place in it raises here, at build time, rather than being dropped.
 Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
 """

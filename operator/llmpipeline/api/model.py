@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -92,5 +93,5 @@ def named_list(description: str, *, most: int, least: int = 0) -> Any:
 
 def any_object(description: str, default: Any = None) -> Any:
     """A free-form object that somebody else's schema describes (engine arguments, a runtime environment)."""
-    extra = {"x-kubernetes-preserve-unknown-fields": True}
+    extra: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
     return Field(default=default, description=description, json_schema_extra=extra)

@@ -3,14 +3,15 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from llmpipeline.api.apps import App
 from llmpipeline.api.model import Model, Rule, named_list
 from llmpipeline.api.ray_cluster import Head, Ray, WorkerGroup
 from llmpipeline.api.status import Status
 
-# KubeRay appends to the name of a RayService and uses the result as a label: source, its validation of RayService names.
+# KubeRay appends to the name of a RayService and uses the result as a label: source, its validation of RayService
+# names.
 LONGEST_NAME = 47
 _DNS_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _ROUTE = "(has({0}.routePrefix) ? {0}.routePrefix : '/' + {0}.name)"
@@ -56,7 +57,7 @@ class Spec(Model):
 class Metadata(Model):
     """The part of the metadata that matters here; the rest is Kubernetes' own."""
 
-    model_config = {"extra": "ignore"}
+    model_config = ConfigDict(extra="ignore")
 
     name: str
     namespace: str = "default"
@@ -67,7 +68,7 @@ class Metadata(Model):
 class LLMPipeline(Model):
     """LLM models and apps, served by Ray on Kubernetes: one resource for the whole pipeline."""
 
-    model_config = {"extra": "ignore"}
+    model_config = ConfigDict(extra="ignore")
 
     rules = (
         Rule(

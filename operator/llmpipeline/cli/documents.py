@@ -1,6 +1,7 @@
 """Files of YAML documents, with the line of every field.
 
-Read as kubectl reads them, and as strictly: a key given twice is an error, timestamps stay text, and aliases may not blow a
+Read as kubectl reads them, and as strictly: a key given twice is an error, timestamps stay text, and aliases may not
+blow a
 small file up into a large object.
 """
 
@@ -46,7 +47,7 @@ class Read:
     plan: Plan
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     def __init__(self, node: yaml.Node, path: Path, message: str) -> None:
         super().__init__(message)
         self.line, self.path = node.start_mark.line + 1, path
@@ -100,7 +101,7 @@ def _pipeline(file: str, node: yaml.Node | None) -> Iterator[Read | Found]:
         return
     try:
         document = _Values().of(node, ())
-    except _Unreadable as error:
+    except _UnreadableError as error:
         yield Found(file, error.line, Problem(error.path, str(error)))
         return
     if not isinstance(document, dict):
@@ -142,7 +143,8 @@ def line_of(node: yaml.Node, path: Path) -> int:
 
 
 def _field(node: yaml.Node, name: str) -> yaml.Node:
-    return next(value for key, value in node.value if key.value == name)
+    found: yaml.Node = next(value for key, value in node.value if key.value == name)
+    return found
 
 
 class _Values:
@@ -154,13 +156,16 @@ class _Values:
     def of(self, node: yaml.Node, path: Path) -> Any:
         self._count += 1
         if self._count > _MOST_NODES:
-            raise _Unreadable(node, path, f"the document has more than {_MOST_NODES} values, or its aliases blow it up")
+            raise _UnreadableError(
+                node, path, f"the document has more than {_MOST_NODES} values, or its aliases blow it up"
+            )
         if len(path) > _DEEPEST:
-            raise _Unreadable(node, path[:8], "is nested too deep")
+            raise _UnreadableError(node, path[:8], "is nested too deep")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.of(item, (*path, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
@@ -168,9 +173,9 @@ class _Values:
         result: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise _Unreadable(key, path, "a key must be a text")
+                raise _UnreadableError(key, path, "a key must be a text")
             if key.value in result:
-                raise _Unreadable(key, (*path, key.value), "is given twice")
+                raise _UnreadableError(key, (*path, key.value), "is given twice")
             result[key.value] = self.of(value, (*path, key.value))
         return result
 
@@ -187,5 +192,5 @@ class _Values:
             if kind == "float":
                 return _CONSTRUCTOR.construct_yaml_float(node)
         except ValueError as error:
-            raise _Unreadable(node, path, f"is not a number: {error}") from error
+            raise _UnreadableError(node, path, f"is not a number: {error}") from error
         return node.value

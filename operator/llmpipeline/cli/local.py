@@ -32,7 +32,7 @@ def run_locally(pipeline: LLMPipeline, plan: Plan, *, tiny_models: bool, check: 
 
 
 def local_job(pipeline: LLMPipeline, plan: Plan, *, tiny_models: bool, check: bool, port: int) -> dict[str, Any]:
-    """What the runner is told. `cpus` are Ray's logical ones: enough that every replica is placed, however few there are."""
+    """What the runner is told. `cpus` are Ray's logical ones: enough to place every replica, however few there are."""
     needed = sum(
         demand.replicas[0] * sum(share.cpu_milli + 1000 * share.gpus for share in demand.shares)
         for demand in plan.demands

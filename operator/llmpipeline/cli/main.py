@@ -25,7 +25,7 @@ _FILES = click.option(
 class _Verbatim(click.Command):
     """A command whose examples keep their lines."""
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.epilog:
             with formatter.section("Examples"):
                 formatter.write(f"{self.epilog.rstrip()}\n")

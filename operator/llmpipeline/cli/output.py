@@ -13,7 +13,7 @@ from llmpipeline.problems import format_path
 class _Dumper(yaml.SafeDumper):
     """Readable YAML: texts of several lines as blocks, no aliases."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _data: Any) -> bool:
         return True
 
 

@@ -119,7 +119,7 @@ def _key(metadata: Manifest) -> Key:
 
 
 def _is_unsettled(document: Manifest, *, has_service: bool) -> bool:
-    """Whether this pipeline needs a look: its spec is newer than its status, or its RayService is not as it should be."""
+    """Whether this pipeline needs a look: its spec is newer than its status, or its RayService is missing."""
     status = document.get("status") or {}
     if status.get("observedGeneration") != document["metadata"]["generation"]:
         return True

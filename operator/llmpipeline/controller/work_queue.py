@@ -55,7 +55,7 @@ class WorkQueue(Generic[K]):
         """The work failed: the key comes back after a delay that doubles with each failure. Returns the delay."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
-        delay = min(_FIRST_DELAY * 2 ** min(count, 16), _LONGEST_DELAY)
+        delay: float = min(_FIRST_DELAY * 2 ** min(count, 16), _LONGEST_DELAY)
         self._again.discard(key)
         self._active.discard(key)
         self.add_later(key, delay)

@@ -1,6 +1,7 @@
 """What is known of each type of GPU.
 
-The key is Ray's accelerator type (ray.util.accelerators), the values are what NVIDIA's feature discovery writes into the
+The key is Ray's accelerator type (ray.util.accelerators), the values are what NVIDIA's feature discovery writes into
+the
 node label `nvidia.com/gpu.product`.
 """
 

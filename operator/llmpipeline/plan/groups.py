@@ -1,6 +1,7 @@
 """Worker groups: derived from what the deployments take, or taken as the user gave them.
 
-Everything is counted in thousandths of a core, whole GPUs and bytes. Ray gives whole cores to a node, rounded up as KubeRay
+Everything is counted in thousandths of a core, whole GPUs and bytes. Ray gives whole cores to a node, rounded up as
+KubeRay
 does it.
 """
 
@@ -28,7 +29,7 @@ def given(workers: Sequence[WorkerGroup]) -> tuple[Group, ...]:
 
 
 def derived(demands: Sequence[Demand]) -> tuple[Group, ...]:
-    """The groups that the deployments need: one for each kind of GPU Pod, and one of CPUs where GPU Pods have no room."""
+    """The groups that the deployments need: one for each kind of GPU Pod, one of CPUs where those have no room."""
     heavy = [demand for demand in demands if demand.gpus]
     light = [demand for demand in demands if not demand.gpus]
     gpu_groups = _gpu_groups(heavy)
@@ -59,7 +60,7 @@ def _given(worker: WorkerGroup) -> Group:
 
 
 def _gpu_groups(heavy: Sequence[Demand]) -> tuple[Group, ...]:
-    """One group for each GPU type and number of GPUs a Pod, in order of first use. A Pod of a group serves one share."""
+    """One group for each GPU type and number of GPUs a Pod, in order of first use. A Pod serves one share."""
     kinds: dict[tuple[str | None, int], list[Demand]] = {}
     for demand in heavy:
         kinds.setdefault((demand.accelerator, demand.shares[0].gpus), []).append(demand)

@@ -21,7 +21,7 @@ def make_plan(pipeline: LLMPipeline) -> Plan:
 
 
 def _clashes(spec: Spec) -> Iterator[Problem]:
-    """What the schema cannot see: names that become one in Ray, engine arguments with a field of their own, two tokens."""
+    """What the schema cannot see: names that become one in Ray, engine arguments that have a field, two tokens."""
     tokens: set[tuple[str, str]] = set()
     for a, app in enumerate(spec.apps):
         names: dict[str, str] = {}

@@ -1,7 +1,9 @@
 """The RayService.
 
-The zero values (`numOfHosts`, `priority`, `scaleStrategy`) are those that KubeRay's own types write. KubeRay writes the whole
-RayService back when it adds its finalizer; what it would add is given from the start, so that its write changes nothing of
+The zero values (`numOfHosts`, `priority`, `scaleStrategy`) are those that KubeRay's own types write. KubeRay writes
+the whole
+RayService back when it adds its finalizer; what it would add is given from the start, so that its write changes
+nothing of
 ours and the next apply is no conflict.
 """
 

@@ -27,7 +27,7 @@ def environment(job: Job, inherited: Mapping[str, str], folder: Path, token: str
         # vLLM and torch leave sockets and caches in the temporary directory.
         "TMPDIR": str(folder),
         # A custom app is imported from the directory that the command was started in, as `serve run` does.
-        "PYTHONPATH": os.pathsep.join(filter(None, [inherited.get("PYTHONPATH"), os.getcwd()])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [inherited.get("PYTHONPATH"), str(Path.cwd())])),
     }
     if kept.pop("PYTHONDONTWRITEBYTECODE", None):
         # Every replica and engine imports vLLM anew. With nothing compiled anywhere that takes twice as long, so

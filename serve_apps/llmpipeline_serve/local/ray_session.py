@@ -74,7 +74,7 @@ def start(job: Job, folder: Path) -> RaySession:
         )
     except Exception as error:
         raise RunnerError(f"Ray cannot start: {error}".splitlines()[0], exit_code=3) from error
-    gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
+    gpus = ray.cluster_resources().get("GPU", 0)
     return RaySession(dashboard=f"http://127.0.0.1:{port}", token=token, gpus=gpus)
 
 
@@ -87,7 +87,7 @@ def stop(serving: bool) -> None:
     from ray import serve
 
     if serving:
-        serve.shutdown()  # type: ignore[no-untyped-call]
+        serve.shutdown()
     ray.shutdown()
 
 

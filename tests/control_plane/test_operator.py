@@ -1,0 +1,231 @@
+"""Our operator on a real API server. KubeRay is the fake here: `kuberay` writes RayService status and nothing else."""
+
+import importlib.util
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from control_plane import Admin, OperatorProcess, eventually
+
+API, PLURAL = "serving.llmpipeline.dev/v1alpha1", "llmpipelines"
+RAY, SERVICES = "ray.io/v1", "rayservices"
+SAMPLE = Path(__file__).resolve().parents[2] / "manifests" / "samples" / "quickstart.yaml"
+
+_spec = importlib.util.spec_from_file_location("kuberay", Path(__file__).with_name("kuberay.py"))
+assert _spec
+assert _spec.loader
+kuberay = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(kuberay)
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+
+def sample(namespace: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(SAMPLE.read_text())
+    document["metadata"]["namespace"] = namespace
+    return document
+
+
+def pipeline(admin: Admin, namespace: str) -> dict[str, Any]:
+    return admin.get(API, PLURAL, namespace, "quickstart")
+
+
+def rayservice(admin: Admin, namespace: str) -> dict[str, Any] | None:
+    return admin.find(RAY, SERVICES, namespace, "quickstart")
+
+
+def condition(admin: Admin, namespace: str, kind: str) -> dict[str, Any]:
+    """The condition, once it speaks of the newest generation; else an empty dict."""
+    found = pipeline(admin, namespace)
+    for item in found.get("status", {}).get("conditions", []):
+        if item["type"] == kind and item["observedGeneration"] == found["metadata"]["generation"]:
+            return item
+    return {}
+
+
+def wait_for(admin: Admin, namespace: str, kind: str, status: str, reason: str | None = None) -> dict[str, Any]:
+    def probe() -> dict[str, Any] | None:
+        found = condition(admin, namespace, kind)
+        return found if found.get("status") == status and reason in (None, found["reason"]) else None
+
+    found = eventually(probe, 10, f"{kind}={status} {reason or ''}")
+    assert found
+    return found
+
+
+def apply_sample(admin: Admin, namespace: str) -> dict[str, Any]:
+    admin.create(API, PLURAL, sample(namespace))
+    wait_for(admin, namespace, "Applied", "True")
+    found = rayservice(admin, namespace)
+    assert found
+    return found
+
+
+def settle(seconds: float = 1.5) -> None:
+    """Time enough for writes that must not come."""
+    time.sleep(seconds)
+
+
+def versions(admin: Admin, namespace: str) -> tuple[str, str]:
+    service = rayservice(admin, namespace)
+    assert service
+    return pipeline(admin, namespace)["metadata"]["resourceVersion"], service["metadata"]["resourceVersion"]
+
+
+def test_first_light(admin: Admin, namespace: str) -> None:
+    start = time.monotonic()
+    created = admin.create(API, PLURAL, sample(namespace))
+    service = eventually(lambda: rayservice(admin, namespace), 5, "the RayService")
+    assert time.monotonic() - start < 1
+    assert service
+    (owner,) = service["metadata"]["ownerReferences"]
+    assert (owner["uid"], owner["controller"]) == (created["metadata"]["uid"], True)
+    wait_for(admin, namespace, "Accepted", "True")
+    wait_for(admin, namespace, "Applied", "True")
+
+    kuberay.make_ready(admin, namespace, "quickstart")
+    wait_for(admin, namespace, "Ready", "True", "AppsRunning")
+    found = pipeline(admin, namespace)
+    assert found["status"]["url"] == f"http://quickstart-serve-svc.{namespace}.svc:8000"
+    assert found["status"]["readyApps"] == "2/2"
+    assert "finalizers" not in found["metadata"]
+    assert "annotations" not in found["metadata"]
+    assert "annotations" not in service["metadata"]
+
+
+def test_the_rendered_bytes_are_what_was_applied(admin: Admin, namespace: str) -> None:
+    from llmpipeline.api.parse import parse
+    from llmpipeline.api.pipeline import LLMPipeline
+    from llmpipeline.plan.plan import make_plan
+    from llmpipeline.render.rayservice import rayservice as render
+
+    service = apply_sample(admin, namespace)
+    parsed = parse(pipeline(admin, namespace))
+    assert isinstance(parsed, LLMPipeline)
+    manifest = render(parsed, make_plan(parsed))
+    assert service["spec"]["serveConfigV2"] == manifest["spec"]["serveConfigV2"]
+    again = admin.apply(RAY, SERVICES, manifest, field_manager="llmpipeline-operator")
+    assert again["metadata"]["resourceVersion"] == service["metadata"]["resourceVersion"]
+
+
+def test_a_second_reconcile_and_a_restart_write_nothing(
+    admin: Admin, namespace: str, operator: OperatorProcess
+) -> None:
+    apply_sample(admin, namespace)
+    kuberay.make_ready(admin, namespace, "quickstart")
+    wait_for(admin, namespace, "Ready", "True")
+    before = versions(admin, namespace)
+    operator.restart()
+    settle()
+    assert versions(admin, namespace) == before
+
+
+def test_killed_and_started_again_it_goes_on(admin: Admin, namespace: str, operator: OperatorProcess) -> None:
+    operator.kill()
+    admin.create(API, PLURAL, sample(namespace))
+    operator.start()
+    wait_for(admin, namespace, "Applied", "True")
+
+
+def test_a_broken_edit_leaves_the_rayservice_as_it_was(admin: Admin, namespace: str) -> None:
+    before = apply_sample(admin, namespace)
+    kuberay.make_ready(admin, namespace, "quickstart")
+    wait_for(admin, namespace, "Ready", "True")
+    # 4 GPUs in one Pod of a group that has 1: only the operator can see that.
+    group = {"name": "small", "maxReplicas": 1, "accelerator": {"type": "L4", "count": 1}}
+    document = sample(namespace)
+    document["spec"]["workers"] = [group]
+    document["spec"]["apps"][1]["openai"]["models"][0]["tensorParallelSize"] = 4
+    admin.apply(API, PLURAL, document, field_manager="user", force=True)
+
+    refused = wait_for(admin, namespace, "Accepted", "False", "DoesNotFit")
+    assert "one replica needs 4 L4 GPUs" in refused["message"]
+    assert "leave workers out" in refused["message"]
+    wait_for(admin, namespace, "Applied", "False", "NotAccepted")
+    assert condition(admin, namespace, "Ready")["status"] == "True", "what runs goes on running"
+    after = rayservice(admin, namespace)
+    assert after
+    assert after["spec"] == before["spec"]
+    assert pipeline(admin, namespace)["status"]["url"]
+
+    del document["spec"]["workers"]
+    admin.apply(API, PLURAL, document, field_manager="user", force=True)
+    wait_for(admin, namespace, "Accepted", "True")
+
+
+def test_a_hand_edit_is_taken_back(admin: Admin, namespace: str) -> None:
+    before = apply_sample(admin, namespace)
+    admin.merge_patch(RAY, SERVICES, namespace, "quickstart", {"spec": {"rayClusterConfig": {"rayVersion": "2.59.0"}}})
+
+    def is_back() -> bool:
+        found = rayservice(admin, namespace)
+        return bool(found) and found["spec"] == before["spec"]  # type: ignore[index]
+
+    assert eventually(is_back, 10, "the hand edit to be taken back")
+
+
+def test_a_deleted_rayservice_comes_back(admin: Admin, namespace: str) -> None:
+    before = apply_sample(admin, namespace)
+    admin.delete(RAY, SERVICES, namespace, "quickstart")
+
+    def is_back() -> bool:
+        found = rayservice(admin, namespace)
+        return bool(found) and found["metadata"]["uid"] != before["metadata"]["uid"]  # type: ignore[index]
+
+    assert eventually(is_back, 10, "the RayService to come back")
+
+
+def test_somebody_elses_rayservice_is_not_touched(admin: Admin, namespace: str) -> None:
+    template = {"spec": {"containers": [{"name": "ray", "image": "theirs"}]}}
+    theirs = {
+        "apiVersion": RAY,
+        "kind": "RayService",
+        "metadata": {"name": "quickstart", "namespace": namespace},
+        "spec": {
+            "serveConfigV2": "",
+            "rayClusterConfig": {"headGroupSpec": {"rayStartParams": {}, "template": template}},
+        },
+    }
+    before = admin.create(RAY, SERVICES, theirs)
+    admin.create(API, PLURAL, sample(namespace))
+    taken = wait_for(admin, namespace, "Applied", "False", "NameTaken")
+    assert "rename this pipeline" in taken["message"]
+    after = rayservice(admin, namespace)
+    assert after
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+def test_an_app_that_fails_is_named(admin: Admin, namespace: str) -> None:
+    apply_sample(admin, namespace)
+    kuberay.make_ready(admin, namespace, "quickstart")
+    wait_for(admin, namespace, "Ready", "True")
+    kuberay.break_app(admin, namespace, "quickstart", "chat", "Traceback\nValueError: no such model\n")
+    failed = wait_for(admin, namespace, "Ready", "False", "AppsFailed")
+    assert "app chat is" in failed["message"]
+    assert "ValueError: no such model" in failed["message"]
+
+
+def test_while_a_new_cluster_comes_up_the_old_one_serves(admin: Admin, namespace: str) -> None:
+    apply_sample(admin, namespace)
+    kuberay.make_ready(admin, namespace, "quickstart")
+    wait_for(admin, namespace, "Ready", "True", "AppsRunning")
+    kuberay.start_upgrade(admin, namespace, "quickstart")
+    wait_for(admin, namespace, "Progressing", "True", "Upgrading")
+    wait_for(admin, namespace, "Ready", "True", "ServingOldCluster")
+    kuberay.finish_upgrade(admin, namespace, "quickstart")
+    wait_for(admin, namespace, "Ready", "True", "AppsRunning")
+
+
+def test_a_deleted_pipeline_leaves_only_what_its_owner_reference_covers(admin: Admin, namespace: str) -> None:
+    service = apply_sample(admin, namespace)
+    uid = pipeline(admin, namespace)["metadata"]["uid"]
+    admin.delete(API, PLURAL, namespace, "quickstart")
+    assert admin.find(API, PLURAL, namespace, "quickstart") is None, "no finalizer keeps it"
+    settle()
+    # There is no garbage collector here: what it would collect is what names the pipeline as its owner.
+    (left,) = admin.list(RAY, SERVICES, namespace)
+    assert left["metadata"]["resourceVersion"] == service["metadata"]["resourceVersion"]
+    assert [owner["uid"] for owner in left["metadata"]["ownerReferences"]] == [uid]
