@@ -75,9 +75,8 @@ def validate(files: tuple[str, ...], output: str) -> None:
         for read in sound:
             least, most = read.plan.gpus
             gpus = f"{least} GPUs" if least == most else f"{least} to {most} GPUs"
-            click.echo(
-                f"{read.file}: {read.pipeline.metadata.name}: valid, {len(read.pipeline.spec.apps)} apps, {gpus}"
-            )
+            apps = ", ".join(app.name for app in read.pipeline.spec.apps)
+            click.echo(f"{read.file}: {read.pipeline.metadata.name} is valid: apps {apps}; {gpus}")
     if problems:
         sys.exit(WRONG_INPUT)
 
