@@ -23,6 +23,8 @@ Manifest = dict[str, Any]
 _PAGE: Final = 500
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _ANSWERS_TO_US: Final = frozenset({400, 401, 403, 404, 409, 415, 422})
+# How server-side apply says that the CRD has no such field, with status 500 (seen on Kubernetes 1.34.1).
+_UNKNOWN_FIELD: Final = "failed to create typed patch object"
 
 
 class Key(NamedTuple):
@@ -149,8 +151,9 @@ class Cluster:
         try:
             response = await self._client.request(method, path, serialize=False, **parameters)
         except ApiException as error:
-            if error.status in _ANSWERS_TO_US:
-                raise Rejected(error.status, _message(error)) from error
+            message = _message(error)
+            if error.status in _ANSWERS_TO_US or message.startswith(_UNKNOWN_FIELD):
+                raise Rejected(error.status, message) from error
             raise
         answer: Manifest = json.loads(await response.read())
         return answer

@@ -22,7 +22,7 @@ from llmpipeline.status import Asked, Verdict, make_status
 
 # How long until it is tried again what no event will announce, in seconds.
 _RETRY_AFTER: Final = {
-    Reason.KUBERAY_MISSING: 30.0,
+    Reason.KUBERAY_MISSING: 10.0,
     Reason.FORBIDDEN: 60.0,
     Reason.NAME_TAKEN: 60.0,
     Reason.TERMINATING: 5.0,

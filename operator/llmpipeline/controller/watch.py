@@ -31,9 +31,13 @@ async def run_operator(namespaces: Sequence[str]) -> None:
     async with connect() as cluster:
         controller = Controller(cluster, tuple(namespaces))
         await controller.sweep()  # fails early and clearly where the CRD or the rights are missing
-        ready = asyncio.Event()
+        ready, stop = asyncio.Event(), asyncio.Event()
         work = asyncio.create_task(controller.run())
+        # Without workers the process would look alive and do nothing: it ends instead, and is started again.
+        work.add_done_callback(lambda _: stop.set())
         announce = asyncio.create_task(_announce(ready))
+        # Let the workers start: kopf takes tasks that begin after it for its own, and waits 5 s for them at the end.
+        await asyncio.sleep(0)
         try:
             await kopf.operator(
                 registry=_registry(cluster, controller),
@@ -42,6 +46,7 @@ async def run_operator(namespaces: Sequence[str]) -> None:
                 clusterwide=not namespaces,
                 namespaces=list(namespaces),
                 ready_flag=ready,
+                stop_flag=stop,
             )
         finally:
             for task in (announce, work):
