@@ -16,47 +16,32 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
+from llmpipeline.api.parse import parse
+from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.plan.plan import make_plan
+from llmpipeline.render.serve_config import serve_config
 from llmpipeline_serve.local.ask import ask
 from llmpipeline_serve.local.job import Application
 
-SERVE_APPS = Path(__file__).parents[2] / "serve_apps"
+ROOT = Path(__file__).parents[2]
 # With nothing in the page cache, importing vLLM alone takes minutes.
 START_SECONDS = 400
 STOP_SECONDS = 60
 
-HELLO: dict[str, Any] = {
-    "name": "hello",
-    "route_prefix": "/hello",
-    "import_path": "llmpipeline_serve.hello:build",
-    "args": {"message": "hi"},
-    "deployments": [{"name": "Hello", "num_replicas": 1, "ray_actor_options": {"num_cpus": 0.5}}],
-}
-CHAT: dict[str, Any] = {
-    "name": "chat",
-    "route_prefix": "/",
-    "import_path": "ray.serve.llm:build_openai_app",
-    "args": {
-        "llm_configs": [
-            {
-                "model_loading_config": {"model_id": "qwen3-0.6b", "model_source": "Qwen/Qwen3-0.6B"},
-                "accelerator_type": "L4",
-                "engine_kwargs": {
-                    "max_model_len": 8192,
-                    "tensor_parallel_size": 1,
-                    "pipeline_parallel_size": 1,
-                    "gpu_memory_utilization": 0.9,
-                },
-                "placement_group_config": {"bundles": [{"CPU": 1, "GPU": 1}], "strategy": "STRICT_PACK"},
-                "deployment_config": {
-                    "autoscaling_config": {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 32},
-                    "max_ongoing_requests": 64,
-                },
-            }
-        ],
-        "ingress_deployment_config": {"num_replicas": 1},
-    },
-}
+SAMPLE = ROOT / "manifests" / "samples" / "quickstart.yaml"
+
+
+def sample_apps() -> list[dict[str, Any]]:
+    """The applications of the sample, as the cluster's Ray would get them."""
+    parsed = parse(yaml.safe_load(SAMPLE.read_text()))
+    assert isinstance(parsed, LLMPipeline)
+    apps: list[dict[str, Any]] = serve_config(make_plan(parsed))["applications"]
+    return apps
+
+
+HELLO, CHAT = sample_apps()
 
 
 def free_port() -> int:
@@ -69,29 +54,25 @@ class Runner:
     """The runner as a subprocess in a process group of its own, as a shell would start it."""
 
     def __init__(self, temporary: Path, *apps: dict[str, Any], port: int = 0, check: bool = False) -> None:
+        """With apps, the runner with a job of these; without, `llmpipeline serve` with the sample."""
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.temporary = temporary
-        job = {
-            "name": "test",
-            "serve_config": {"http_options": {"host": "0.0.0.0", "port": 8000}, "applications": list(apps)},
-            "env": {},
-            "cpus": 8,
-            "port": self.port,
-            "tiny_models": True,
-            "check": check,
-        }
+        options = ["--tiny-models", "--port", str(self.port)]
+        command = ["llmpipeline_serve.local"] if apps else ["llmpipeline", "serve", "-f", str(SAMPLE), *options]
+        search_path = os.pathsep.join(str(ROOT / package) for package in ("serve_apps", "operator"))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "llmpipeline_serve.local"],
+            [sys.executable, "-P", "-m", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(SERVE_APPS), "TMPDIR": str(temporary)},
+            env={**os.environ, "PYTHONPATH": search_path, "TMPDIR": str(temporary)},
             start_new_session=True,
         )
         assert self.process.stdin
-        self.process.stdin.write(json.dumps(job))
+        if apps:
+            self.process.stdin.write(json.dumps(self._job(list(apps), check=check)))
         self.process.stdin.close()
         self.out: list[str] = []
         self.err: list[str] = []
@@ -99,6 +80,11 @@ class Runner:
             threading.Thread(target=lambda s=stream, to=lines: to.extend(s), daemon=True).start()
         self.descendants: set[psutil.Process] = set()
         threading.Thread(target=self._watch, daemon=True).start()
+
+    def _job(self, apps: list[dict[str, Any]], *, check: bool) -> dict[str, Any]:
+        config = {"http_options": {"host": "0.0.0.0", "port": 8000}, "applications": apps}
+        rest = {"name": "test", "env": {}, "cpus": 8, "port": self.port, "tiny_models": True, "check": check}
+        return {"serve_config": config, **rest}
 
     def _watch(self) -> None:
         """Remember every process that ever was below the runner."""
@@ -155,7 +141,7 @@ def start(tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     """One running quickstart for all the tests that only ask it."""
-    runner = Runner(tmp_path_factory.mktemp("quickstart"), HELLO, CHAT)
+    runner = Runner(tmp_path_factory.mktemp("quickstart"))
     try:
         runner.wait_for("Ctrl-C stops it")
         yield runner
@@ -196,7 +182,7 @@ def test_says_where_the_apps_are(quickstart: Runner) -> None:
 def test_hello(quickstart: Runner) -> None:
     answer = get(f"{quickstart.url}/hello")
     assert answer.pop("replica")
-    assert answer == {"message": "hi", "application": "hello"}
+    assert answer == {"message": "Hello from llmpipeline", "application": "hello"}
 
 
 def test_models(quickstart: Runner) -> None:
@@ -268,7 +254,7 @@ def test_ctrl_c_twice_while_it_starts(start: Any) -> None:
 def test_check_asks_and_stops(start: Any) -> None:
     runner = start(HELLO, check=True)
     assert runner.process.wait(START_SECONDS) == 0
-    assert runner.out[0].startswith(f'hello: GET {runner.url}/hello: 200 {{"message":"hi"')
+    assert runner.out[0].startswith(f'hello: GET {runner.url}/hello: 200 {{"message":"Hello')
     assert runner.left() == []
 
 
