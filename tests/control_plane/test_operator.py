@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from control_plane import Admin, OperatorProcess, eventually
+from control_plane import Admin, OperatorProcess, eventually, kuberay_crds
 
 API, PLURAL = "serving.llmpipeline.dev/v1alpha1", "llmpipelines"
 RAY, SERVICES = "ray.io/v1", "rayservices"
@@ -236,6 +236,8 @@ def old_kuberay(admin: Admin) -> Iterator[None]:
     """A KubeRay whose CRD does not know a field that we render, as one older than 1.7 would."""
     name = "rayservices.ray.io"
     whole = admin.get("apiextensions.k8s.io/v1", "customresourcedefinitions", None, name)
+    if "OUR STAND-IN" in kuberay_crds()[1]:
+        pytest.skip("the stand-in for KubeRay's CRDs accepts any spec")
     older = json.loads(json.dumps(whole))
     for version in older["spec"]["versions"]:
         spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
