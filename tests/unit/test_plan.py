@@ -115,3 +115,19 @@ def test_clashes(first: dict[str, Any], second: dict[str, Any], says: str) -> No
 def test_quantities_are_exact() -> None:
     assert [milli(q) for q in (2, "2", "500m", "0.1", "1.0001")] == [2000, 2000, 500, 100, 1001]
     assert [whole(q) for q in ("1Ki", "1.5Gi", "1M", 7, "100m")] == [1024, 1610612736, 1000000, 7, 1]
+
+
+def test_ten_thousand_replicas_are_packed_in_no_time() -> None:
+    many = [{"name": f"h{i}", "hello": {"replicas": 10_000, "resources": {"cpus": 1 + i % 3}}} for i in range(32)]
+    (group,) = plan(*many).groups
+    # Pods of 4 cores: a 3 and a 1, two 2s, four 1s. 11 apps of 1 core, 11 of 2, 10 of 3.
+    assert (group.cpu_milli, group.replicas[0]) == (4000, 100_000 + 55_000 + 2_500)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "cpus", "pods"), [(1, "1", 1), (4, "1", 1), (5, "1", 2), (0, "1", 0), (3, "3", 3), (2, "6", 2)]
+)
+def test_pods_hold_the_replicas(replicas: int, cpus: str, pods: int) -> None:
+    app = {"name": "h", "hello": {"replicas": replicas, "resources": {"cpus": cpus}}}
+    (group,) = plan(app).groups
+    assert group.replicas[0] == pods

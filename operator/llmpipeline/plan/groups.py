@@ -23,6 +23,10 @@ MEMORY_PER_CPU: Final = 2 * GIB
 LEAST_MEMORY: Final = 2 * GIB
 
 
+# Pods with as much left: CPUs in thousandths, memory in bytes, and how many there are.
+Room = tuple[int, int, int]
+
+
 def given(workers: Sequence[WorkerGroup]) -> tuple[Group, ...]:
     """The groups that the user gave, with defaults filled in."""
     return tuple(_given(worker) for worker in workers)
@@ -89,31 +93,47 @@ def _cpu_group(light: Sequence[Demand]) -> Group:
 
 def _pods(shares: Iterable[tuple[Bundle, int]], cpu_milli: int, memory: int) -> int:
     """How many Pods hold all of these, filled largest first."""
-    rooms: list[list[int]] = []
+    rooms: list[Room] = []
     for share, count in sorted(shares, key=lambda item: -item[0].cpu_milli):
-        for _ in range(count):
-            room = next((r for r in rooms if r[0] >= share.cpu_milli and r[1] >= share.memory), None)
-            if room is None:
-                room = [cpu_milli, memory]
-                rooms.append(room)
-            room[0] -= share.cpu_milli
-            room[1] -= share.memory
-    return len(rooms)
+        rooms, left = _fill(rooms, share, count)
+        fresh, _ = _fill([(cpu_milli, memory, left)], share, left)
+        rooms += fresh[: -1 if left and fresh[-1][:2] == (cpu_milli, memory) else None]
+    return sum(number for _, _, number in rooms)
 
 
 def _spare_holds(groups: Sequence[Group], heavy: Sequence[Demand], light: Sequence[Demand]) -> bool:
-    """Whether the CPUs that GPU Pods have left hold all light replicas, at the fewest as at the most."""
-    used = max(_largest(demand).cpu_milli for demand in heavy)
+    """Whether what GPU Pods have left holds all light replicas, at the fewest as at the most."""
+    used = Bundle(max(_largest(demand).cpu_milli for demand in heavy), 0, max(_largest(d).memory for d in heavy))
     for bound in (0, 1):
-        room = [group.cpu_milli - used for group in groups for _ in range(group.replicas[bound])]
+        rooms: list[Room] = [
+            (group.cpu_milli - used.cpu_milli, group.memory - used.memory, group.replicas[bound]) for group in groups
+        ]
         for demand in sorted(light, key=lambda item: -_largest(item).cpu_milli):
-            need = _largest(demand).cpu_milli
-            for _ in range(demand.replicas[bound]):
-                place = next((i for i, left in enumerate(room) if left >= need), None)
-                if place is None:
-                    return False
-                room[place] -= need
+            rooms, left = _fill(rooms, _largest(demand), demand.replicas[bound])
+            if left:
+                return False
     return True
+
+
+def _fill(rooms: Sequence[Room], share: Bundle, count: int) -> tuple[list[Room], int]:
+    """Places replicas into the first rooms that hold them; returns the rooms as they are then, and how many are left.
+
+    Rooms alike are one entry with their number, so that ten thousand replicas take no longer than one.
+    """
+    filled: list[Room] = []
+    for cpu_milli, memory, number in rooms:
+        each = min(cpu_milli // max(share.cpu_milli, 1), memory // max(share.memory, 1))
+        full = min(number, count // each) if each > 0 else 0
+        count -= full * each
+        part = count if each > 0 and full < number else 0
+        count -= part
+        for placed, alike in ((each, full), (part, 1 if part else 0)):
+            if alike:
+                filled.append((cpu_milli - placed * share.cpu_milli, memory - placed * share.memory, alike))
+        untouched = number - full - (1 if part else 0)
+        if untouched:
+            filled.append((cpu_milli, memory, untouched))
+    return filled, count
 
 
 def _holds(group: Group, demand: Demand) -> bool:
