@@ -12,6 +12,8 @@ RUNNING: Final = "RUNNING"
 # Ray Serve's states of an application that will not get well by itself soon.
 FAILED: Final = frozenset({"DEPLOY_FAILED", "UNHEALTHY"})
 _MESSAGE_LENGTH: Final = 1000
+# pydantic ends its errors with a link; what was wrong stands before it.
+_POINTER: Final = "For further information visit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def observe(rayservice: dict[str, Any]) -> Observed:
 
 def last_line(message: str) -> str:
     """The line of a traceback that says what happened: the last that is not empty."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    lines = [line.strip() for line in message.splitlines() if line.strip() and _POINTER not in line]
     return lines[-1][:_MESSAGE_LENGTH] if lines else ""
 
 

@@ -64,3 +64,17 @@ def test_the_text_is_the_config() -> None:
     assert isinstance(parsed, LLMPipeline)
     plan = make_plan(parsed)
     assert yaml.safe_load(serve_config_text(plan)) == serve_config(plan)
+
+
+def test_rays_autoscaler_sees_the_accelerator_of_a_group() -> None:
+    """A group grows only for what Ray's autoscaler believes that its Pods have."""
+    from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
+
+    from llmpipeline.render.rayservice import rayservice
+
+    parsed = parse(yaml.safe_load(SAMPLES[-1].read_text()))
+    assert isinstance(parsed, LLMPipeline)
+    cluster = rayservice(parsed, make_plan(parsed))["spec"]["rayClusterConfig"]
+    document = {"metadata": {"name": "x", "namespace": "y"}, "spec": cluster}
+    types = _derive_autoscaling_config_from_ray_cr(document)["available_node_types"]
+    assert types["l4-x1"]["resources"] == {"CPU": 4, "GPU": 1, "accelerator_type:L4": 1, "memory": 24 * 1024**3}

@@ -131,3 +131,23 @@ def test_pods_hold_the_replicas(replicas: int, cpus: str, pods: int) -> None:
     app = {"name": "h", "hello": {"replicas": replicas, "resources": {"cpus": cpus}}}
     (group,) = plan(app).groups
     assert group.replicas[0] == pods
+
+
+def test_strictly_spread_gpus_have_a_pod_each() -> None:
+    assert shapes(plan(chat(model(tensorParallelSize=4, placement="StrictSpread")))) == [("h100-x1", 1, (4, 4))]
+
+
+def test_explicit_groups_must_hold_all_of_the_fewest_replicas() -> None:
+    workers = [{"name": "g", "maxReplicas": 1, "accelerator": {"type": "H100", "count": 1}}]
+    (problem,) = plan(chat(model("a"), model("b"), model("c")), workers=workers).problems
+    assert "take 3 H100 GPUs together; the groups have 1" in str(problem)
+
+
+def test_a_packed_model_may_use_smaller_pods() -> None:
+    workers = [{"name": "g", "maxReplicas": 2, "accelerator": {"type": "H100", "count": 2}}]
+    assert not plan(chat(model(tensorParallelSize=4, placement="Pack")), workers=workers).problems
+
+
+def test_light_replicas_with_memory_of_their_own_get_a_group() -> None:
+    planned = plan(chat(model()), {"name": "hello", "hello": {"resources": {"memory": "100Gi"}}})
+    assert planned.groups[1].memory > 100 * 1024**3

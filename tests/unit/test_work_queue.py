@@ -44,3 +44,15 @@ async def test_a_failed_key_comes_back(monkeypatch: object) -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.add_later("a", 0.01)
     assert await asyncio.wait_for(queue.take(), 1) == "a"
+
+
+async def test_retries_of_one_key_never_multiply() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    for _ in range(5):
+        queue.add_later("a", 0.01)
+    await asyncio.sleep(0.05)
+    assert len(queue) == 1
+    queue.add_later("a", 0.01)
+    queue.done(await queue.take())
+    await asyncio.sleep(0.05)
+    assert len(queue) == 0, "taking a key ends its timer"

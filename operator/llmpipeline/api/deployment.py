@@ -79,9 +79,17 @@ class GracefulShutdown(Model):
 class Deployment(Model):
     """The block itself: how many replicas, what each takes, how requests reach it, how it is watched and stopped."""
 
-    rules = (at_most_one("replicas", "autoscaling"),)
+    rules = (
+        at_most_one("replicas", "autoscaling"),
+        Rule(
+            cel="!has(self.maxQueuedRequests) || self.maxQueuedRequests != 0",
+            message="maxQueuedRequests must be -1 (no limit) or at least 1",
+            holds=lambda deployment: deployment.max_queued_requests != 0,
+            at=("maxQueuedRequests",),
+        ),
+    )
 
-    replicas: Count | None = Field(default=None, description="A fixed number of replicas. Default 1.")
+    replicas: PositiveCount | None = Field(default=None, description="A fixed number of replicas. Default 1.")
     autoscaling: Autoscaling | None = Field(
         default=None, description="Scale the replicas with the load, instead of a fixed number."
     )

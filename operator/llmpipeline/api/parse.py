@@ -37,7 +37,10 @@ def parse(document: dict[str, Any]) -> LLMPipeline | list[Problem]:
         # By way of JSON: lists become tuples and nothing else is converted.
         pipeline = LLMPipeline.model_validate_json(json.dumps(parts))
     except ValidationError as error:
-        return [_explained(detail) for detail in error.errors(include_url=False, include_context=True)]
+        details = error.errors(include_url=False, include_context=True)
+        # A list whose items are wrong is counted as too short as well: that is no second mistake.
+        real = [detail for detail in details if not (detail["type"] == "too_short" and detail.get("input"))]
+        return [_explained(detail) for detail in real]
     except (TypeError, ValueError, RecursionError) as error:
         return [Problem((), f"not a resource that JSON can express: {error}")]
     return list(_broken_rules(pipeline, ())) or pipeline

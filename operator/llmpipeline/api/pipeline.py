@@ -77,7 +77,7 @@ class LLMPipeline(Model):
             message=f"the name may have at most {LONGEST_NAME} characters, lower-case letters, digits and dashes, and "
             "begins with a letter (KubeRay's rule)",
             holds=lambda pipeline: (
-                len(pipeline.metadata.name) <= LONGEST_NAME and bool(_DNS_1035.match(pipeline.metadata.name))
+                len(pipeline.metadata.name) <= LONGEST_NAME and bool(_DNS_1035.fullmatch(pipeline.metadata.name))
             ),
             at=("metadata", "name"),
         ),

@@ -19,7 +19,7 @@ _QUANTITY: Final = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(m|[kMGTP]|[KMGTP]i)?$")
 def _check(value: int | str) -> int | str:
     if isinstance(value, int) and value < 0:
         raise ValueError("a quantity cannot be negative")
-    if isinstance(value, str) and not _QUANTITY.match(value):
+    if isinstance(value, str) and not (_QUANTITY.fullmatch(value) and len(value) <= 32):
         raise ValueError("not a quantity; write a number with a unit, like 500m, 2, 512Mi or 16Gi")
     return value
 
@@ -34,6 +34,7 @@ Quantity = Annotated[
             "x-kubernetes-int-or-string": True,
             "pattern": PATTERN,
             "maxLength": 32,
+            "minimum": 0,
         }
     ),
 ]

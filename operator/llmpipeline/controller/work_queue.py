@@ -19,6 +19,7 @@ class WorkQueue(Generic[K]):
         self._active: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -36,14 +37,23 @@ class WorkQueue(Generic[K]):
             self._ready.put_nowait(key)
 
     def add_later(self, key: K, seconds: float) -> None:
-        """As `add`, after a time."""
-        asyncio.get_running_loop().call_later(seconds, self.add, key)
+        """As `add`, after a time. A key has one timer, the earliest: retries never multiply."""
+        due = asyncio.get_running_loop().time() + seconds
+        timer = self._timers.get(key)
+        if timer and timer.when() <= due:
+            return
+        if timer:
+            timer.cancel()
+        self._timers[key] = asyncio.get_running_loop().call_at(due, self._ring, key)
 
     async def take(self) -> K:
         """The next key. It must be given back by `done` or `failed`."""
         key = await self._ready.get()
         self._waiting.discard(key)
         self._active.add(key)
+        timer = self._timers.pop(key, None)
+        if timer:
+            timer.cancel()
         return key
 
     def done(self, key: K) -> None:
@@ -56,10 +66,16 @@ class WorkQueue(Generic[K]):
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
         delay: float = min(_FIRST_DELAY * 2 ** min(count, 16), _LONGEST_DELAY)
-        self._again.discard(key)
-        self._active.discard(key)
-        self.add_later(key, delay)
+        if key in self._again:
+            self._release(key)  # something new came meanwhile: that is worth a try at once
+        else:
+            self._active.discard(key)
+            self.add_later(key, delay)
         return delay
+
+    def _ring(self, key: K) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
 
     def _release(self, key: K) -> None:
         self._active.discard(key)

@@ -12,7 +12,7 @@ PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
 
 PRODUCTS: Final[dict[str, tuple[str, ...]]] = {
     "T4": ("Tesla-T4",),
-    "A10G": ("NVIDIA-A10G", "NVIDIA-A10"),
+    "A10G": ("NVIDIA-A10G",),
     "L4": ("NVIDIA-L4",),
     "L40S": ("NVIDIA-L40S",),
     "A100": (

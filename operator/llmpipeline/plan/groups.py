@@ -44,11 +44,25 @@ def derived(demands: Sequence[Demand]) -> tuple[Group, ...]:
 
 def misfits(demands: Sequence[Demand], groups: Sequence[Group]) -> list[Problem]:
     """The deployments of which one replica fits no Pod of any group, with the numbers."""
-    return [
+    alone = [
         Problem(("spec", "workers"), _misfit(demand, groups), _remedy(demand), Reason.DOES_NOT_FIT)
         for demand in demands
         if demand.replicas[1] and not any(_holds(group, demand) for group in groups)
     ]
+    return alone or _too_few_gpus(demands, groups)
+
+
+def _too_few_gpus(demands: Sequence[Demand], groups: Sequence[Group]) -> list[Problem]:
+    """The GPU types of which the fewest replicas together take more than all groups have at their most."""
+    problems = []
+    for kind in dict.fromkeys(demand.accelerator for demand in demands if demand.gpus and demand.accelerator):
+        need = sum(demand.gpus * demand.replicas[0] for demand in demands if demand.accelerator == kind)
+        have = sum(group.gpus * group.replicas[1] for group in groups if group.accelerator == kind)
+        if need > have:
+            message = f"the fewest replicas take {need} {kind} GPUs together; the groups have {have} at their most"
+            remedy = "raise maxReplicas or count of a group, or leave workers out to have the groups derived"
+            problems.append(Problem(("spec", "workers"), message, remedy, Reason.DOES_NOT_FIT))
+    return problems
 
 
 def _given(worker: WorkerGroup) -> Group:
@@ -81,14 +95,14 @@ def _gpu_groups(heavy: Sequence[Demand]) -> tuple[Group, ...]:
 
 def _cpu_group(light: Sequence[Demand]) -> Group:
     """Pods of up to four cores, or of one replica where that is more."""
-    shares = [(_largest(demand), demand.replicas) for demand in light]
+    shares = [(share, demand.replicas) for demand in light for share in demand.shares]
     largest = max(share.cpu_milli for share, _ in shares)
     total = sum(share.cpu_milli * replicas[1] for share, replicas in shares)
     cpu_milli = _whole_cores(max(largest, min(total, MOST_CPU_POD), 1000))
     memory = max(LEAST_MEMORY, MEMORY_PER_CPU * (cpu_milli // 1000))
     memory = max(memory, *(share.memory + GIB for share, _ in shares))
     pods = [_pods(((share, replicas[bound]) for share, replicas in shares), cpu_milli, memory) for bound in (0, 1)]
-    return Group("cpu", cpu_milli, memory, 0, None, (pods[0], max(pods[1], 1)))
+    return Group("cpu", cpu_milli, memory, 0, None, (pods[0], max(*pods, 1)))
 
 
 def _pods(shares: Iterable[tuple[Bundle, int]], cpu_milli: int, memory: int) -> int:
@@ -102,17 +116,19 @@ def _pods(shares: Iterable[tuple[Bundle, int]], cpu_milli: int, memory: int) -> 
 
 
 def _spare_holds(groups: Sequence[Group], heavy: Sequence[Demand], light: Sequence[Demand]) -> bool:
-    """Whether what GPU Pods have left holds all light replicas, at the fewest as at the most."""
+    """Whether one GPU Pod holds all light replicas beside its own.
+
+    One, for Ray places as it likes: light replicas that fill a Pod before its model comes would keep the model out.
+    """
+    if not any(group.replicas[0] for group in groups):
+        return False
+    shares = [(share, demand.replicas[1]) for demand in light for share in demand.shares]
+    cpu_milli = sum(share.cpu_milli * count for share, count in shares)
+    memory = sum(share.memory * count for share, count in shares)
     used = Bundle(max(_largest(demand).cpu_milli for demand in heavy), 0, max(_largest(d).memory for d in heavy))
-    for bound in (0, 1):
-        rooms: list[Room] = [
-            (group.cpu_milli - used.cpu_milli, group.memory - used.memory, group.replicas[bound]) for group in groups
-        ]
-        for demand in sorted(light, key=lambda item: -_largest(item).cpu_milli):
-            rooms, left = _fill(rooms, _largest(demand), demand.replicas[bound])
-            if left:
-                return False
-    return True
+    return all(
+        cpu_milli <= group.cpu_milli - used.cpu_milli and memory <= group.memory - used.memory for group in groups
+    )
 
 
 def _fill(rooms: Sequence[Room], share: Bundle, count: int) -> tuple[list[Room], int]:
@@ -138,13 +154,16 @@ def _fill(rooms: Sequence[Room], share: Bundle, count: int) -> tuple[list[Room],
 
 def _holds(group: Group, demand: Demand) -> bool:
     """Whether each share of one replica fits an empty Pod of the group."""
+    if not (group.replicas[1] and (not demand.gpus or demand.accelerator in (None, group.accelerator))):
+        return False
+    if demand.splits:
+        return group.gpus > 0 and group.gpus * group.replicas[1] >= demand.gpus
     largest = _largest(demand)
     return (
         largest.cpu_milli <= _whole_cores(group.cpu_milli)
         and largest.gpus <= group.gpus
         and largest.memory <= group.memory
-        and (not demand.gpus or demand.accelerator in (None, group.accelerator))
-        and group.replicas[1] > 0
+        and len(demand.shares) <= group.replicas[1] * max(1, group.gpus // max(1, largest.gpus))
     )
 
 

@@ -116,14 +116,15 @@ def _secrets(source: ModelSource) -> tuple[tuple[str, str, str], ...]:
 
 
 def _demand(app: str, model: OpenAIModel) -> Demand:
-    """StrictPack keeps a replica in one Pod; otherwise a Pod holds one pipeline stage.
+    """StrictPack keeps a replica in one Pod, StrictSpread gives each GPU its own; else a Pod holds a pipeline stage.
 
     The replica's own actor shares the first bundle with the engine's first worker.
     """
     own = bundle(model)
     each = Bundle(gpus=1) if model.accelerator else Bundle(cpu_milli=1000)
-    stages = 1 if strategy(model) == "StrictPack" else model.pipeline_parallel_size
-    workers = model.tensor_parallel_size * model.pipeline_parallel_size // stages
+    total = model.tensor_parallel_size * model.pipeline_parallel_size
+    stages = {"StrictPack": 1, "StrictSpread": total}.get(strategy(model), model.pipeline_parallel_size)
+    workers = total // stages
     stage = Bundle(each.cpu_milli * workers, each.gpus * workers)
     first = Bundle(stage.cpu_milli + own.cpu_milli, stage.gpus, own.memory)
     return Demand(
@@ -131,4 +132,5 @@ def _demand(app: str, model: OpenAIModel) -> Demand:
         accelerator=model.accelerator.type if model.accelerator else None,
         replicas=replicas(model),
         shares=(first, *[stage] * (stages - 1)),
+        splits=strategy(model) in ("Pack", "Spread"),
     )

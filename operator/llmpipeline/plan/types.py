@@ -23,13 +23,15 @@ class Demand:
         where: The deployment in the user's words, like `app chat, model llama-70b`.
         accelerator: The GPU type it runs on, None for CPUs alone.
         replicas: Fewest and most replicas.
-        shares: What one replica takes, one bundle for each Pod that it is spread over.
+        shares: What one replica takes, one bundle for each Pod that it is spread over in a derived group.
+        splits: Ray may place it over more Pods than that, one GPU each at the least.
     """
 
     where: str
     accelerator: str | None
     replicas: tuple[int, int]
     shares: tuple[Bundle, ...]
+    splits: bool = False
 
     @property
     def gpus(self) -> int:

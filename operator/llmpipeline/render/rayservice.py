@@ -7,6 +7,7 @@ nothing of
 ours and the next apply is no conflict.
 """
 
+import json
 from typing import Any
 
 from llmpipeline import names
@@ -57,6 +58,16 @@ def _cluster(pipeline: LLMPipeline, plan: Plan) -> Manifest:
     }
 
 
+def _start_parameters(group: Group) -> dict[str, str]:
+    """Tells Ray's autoscaler the accelerator type: it does not see a node's own before the node is there.
+
+    Without it a bundle that asks for `accelerator_type:L4` never makes a group grow.
+    """
+    if not group.accelerator:
+        return {}
+    return {"resources": f"'{json.dumps({f'accelerator_type:{group.accelerator}': 1})}'"}
+
+
 def _group(pipeline: LLMPipeline, plan: Plan, group: Group) -> Manifest:
     return {
         "groupName": group.name,
@@ -66,6 +77,6 @@ def _group(pipeline: LLMPipeline, plan: Plan, group: Group) -> Manifest:
         "numOfHosts": 1,
         "priority": 0,
         "scaleStrategy": {},
-        "rayStartParams": {},
+        "rayStartParams": _start_parameters(group),
         "template": worker_template(pipeline, plan, group),
     }
