@@ -5,8 +5,9 @@ what
 is passing (a lost connection, a busy API server) is raised, for the queue to try again.
 """
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -57,7 +58,8 @@ async def reconcile(cluster: Cluster, key: Key, clock: Callable[[], str] = utc_n
     asked, manifest = _want(document)
     if manifest is None:
         # A spec that cannot work changes nothing: what runs goes on running, and its state is still told.
-        live = await cluster.rayservice(key)
+        live = await _ours(cluster, key, document["metadata"]["uid"])
+        asked = replace(asked, routes=_routes(live))
         verdict = Verdict("False", Reason.NOT_ACCEPTED, "The spec is not accepted; nothing was changed.")
     else:
         live, verdict = await _apply(cluster, manifest)
@@ -68,6 +70,19 @@ async def reconcile(cluster: Cluster, key: Key, clock: Callable[[], str] = utc_n
         await _say(cluster, key, document["metadata"]["uid"], status)
     version = live["metadata"]["resourceVersion"] if live else ""
     return Outcome(version, _RETRY_AFTER.get(verdict.reason), verdict)
+
+
+async def _ours(cluster: Cluster, key: Key, uid: str) -> Manifest | None:
+    """The RayService of this pipeline; None where there is none, or it is somebody else's."""
+    live = await cluster.rayservice(key)
+    owners = (live["metadata"].get("ownerReferences") or ()) if live else ()
+    return live if any(owner["uid"] == uid for owner in owners) else None
+
+
+def _routes(live: Manifest | None) -> dict[str, str]:
+    """The apps that a RayService of ours runs, with their routes."""
+    config = json.loads(live["spec"]["serveConfigV2"]) if live else {"applications": []}
+    return {app["name"]: app["route_prefix"] for app in config["applications"]}
 
 
 def _want(document: Manifest) -> tuple[Asked, Manifest | None]:
@@ -131,10 +146,13 @@ async def _refused(cluster: Cluster, manifest: Manifest, rejected: Rejected) -> 
     if rejected.status == 404:
         message = "This cluster has no RayService resource; install KubeRay 1.7 or newer."
         return None, Verdict("False", Reason.KUBERAY_MISSING, message)
-    if rejected.status == 403:
-        return None, Verdict("False", Reason.FORBIDDEN, f"The operator may not write here: {rejected.message}")
+    if rejected.status == 409:
+        raise rejected  # somebody writes at the same time
     key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-    return await cluster.rayservice(key), Verdict("False", Reason.REFUSED, rejected.message)
+    live = await _ours(cluster, key, manifest["metadata"]["ownerReferences"][0]["uid"])
+    if rejected.status == 403:
+        return live, Verdict("False", Reason.FORBIDDEN, f"The operator may not write here: {rejected.message}")
+    return live, Verdict("False", Reason.REFUSED, rejected.message)
 
 
 async def _say(cluster: Cluster, key: Key, uid: str, status: Manifest) -> None:

@@ -98,14 +98,16 @@ def progressing(applied: Verdict, observed: Observed | None) -> Verdict:
     if observed is None:
         moving = applied.reason == Reason.TERMINATING
         return Verdict("True" if moving else "False", applied.reason, applied.message)
+    # Before `seen`: in these two KubeRay stops without noting the generation.
+    said = observed.message or observed.reason
+    if observed.reason == "ValidationFailed":
+        return Verdict("False", Reason.STALLED, f"KubeRay refuses the RayService: {said}. Mend the spec.")
+    if observed.reason == "InitializingTimeout":
+        message = f"KubeRay has given up: {said}. Mend the spec and delete the RayService."
+        return Verdict("False", Reason.STALLED, message)
     if not observed.seen:
         message = "KubeRay has not looked at the newest RayService yet; if this stays, see whether its operator runs."
         return Verdict("True", Reason.WAITING_FOR_KUBERAY, message)
-    if observed.reason in ("InitializingTimeout", "ValidationFailed"):
-        message = (
-            f"KubeRay has given up: {observed.message or observed.reason}. Mend the spec and delete the RayService."
-        )
-        return Verdict("False", Reason.STALLED, message)
     if observed.upgrading:
         message = (
             f"The new cluster {observed.pending_cluster} comes up; until it runs, {observed.active_cluster} serves."
@@ -136,6 +138,8 @@ def ready(asked: Asked, applied: Verdict, observed: Observed | None) -> Verdict:
     failed = _failures(observed.active)
     if failed:
         return Verdict("False", Reason.APPS_FAILED, failed)
+    if not asked.routes:
+        return Verdict("Unknown", Reason.APPS_DEPLOYING, "No app is known to run.")
     other = [name for name in asked.routes if _state(name, observed) != RUNNING]
     if other:
         message = f"Being deployed: {', '.join(other)}. Whether they answer meanwhile, KubeRay does not say."

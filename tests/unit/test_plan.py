@@ -125,7 +125,7 @@ def test_ten_thousand_replicas_are_packed_in_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("replicas", "cpus", "pods"), [(1, "1", 1), (4, "1", 1), (5, "1", 2), (0, "1", 0), (3, "3", 3), (2, "6", 2)]
+    ("replicas", "cpus", "pods"), [(1, "1", 1), (4, "1", 1), (5, "1", 2), (3, "3", 3), (2, "6", 2)]
 )
 def test_pods_hold_the_replicas(replicas: int, cpus: str, pods: int) -> None:
     app = {"name": "h", "hello": {"replicas": replicas, "resources": {"cpus": cpus}}}

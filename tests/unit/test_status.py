@@ -64,6 +64,7 @@ BROKEN = {"hello": app("RUNNING"), "chat": app("DEPLOY_FAILED", "Traceback\n  x\
         (service(False, pending=BROKEN), ("True", "Initializing"), ("False", "AppsFailed")),
         (service(True, seen=False, active=RUNNING), ("True", "WaitingForKubeRay"), ("True", "AppsRunning")),
         (service(False, reason="InitializingTimeout"), ("False", "Stalled"), ("False", "NoEndpoints")),
+        (service(False, seen=False, reason="ValidationFailed"), ("False", "Stalled"), ("False", "NoEndpoints")),
         ({"metadata": {"generation": 1}}, ("True", "WaitingForKubeRay"), ("False", "NoEndpoints")),
         (
             service(True, active={**RUNNING, "chat": app("A_NEW_WORD")}),

@@ -67,6 +67,11 @@ def test_the_line_is_the_fields_own(tmp_path: Path) -> None:
         ("kind: LLMPipeline\nkind: LLMPipeline\n", "is given twice"),
         ("kind: LLMPipeline\nspec: 3\n", "spec: must be an object"),
         ("? [a]\n: b\n", "a key must be a text"),
+        ("<<: 3\n", "<< takes an object"),
+        ("<<: [1]\n", "<< takes an object"),
+        ("kind: !!bool maybe\n", "is not of type bool"),
+        ('kind: !!int ""\n', "is not of type int"),
+        ("# nothing\n---\n", "no LLMPipeline in it"),
         ("[" * 5000, ""),
         ("{a: " * 200 + "1" + "}" * 200, "nested too deep"),
         (
@@ -82,6 +87,20 @@ def test_a_malformed_file_gives_a_sentence(text: str | bytes, says: str, tmp_pat
     assert isinstance(result.exception, SystemExit)
     assert says in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_merge_keys_and_empty_documents_are_read_as_kubectl_reads_them(tmp_path: Path) -> None:
+    text = "---\n# empty\n---\n" + yaml.safe_dump(sample(), sort_keys=False).replace(
+        "hello: {}", "hello: {<<: {message: hi, replicas: 1}, replicas: 2}"
+    )
+    result = validate(text + "---\n", tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_one_mistake_is_said_once(tmp_path: Path) -> None:
+    document = sample()
+    document["spec"]["apps"] = [{"name": "x", "hello": {"replicas": "2"}}]
+    assert len(validate(yaml.safe_dump(document), tmp_path).stderr.splitlines()) == 1
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def _pipelines(file: str) -> Iterator[Read | Found]:
 
 
 def _pipeline(file: str, node: yaml.Node | None) -> Iterator[Read | Found]:
-    if node is None:
+    if node is None or node.tag == "tag:yaml.org,2002:null":  # an empty document, as templates leave them
         return
     try:
         document = _Values().of(node, ())
@@ -169,15 +169,28 @@ class _Values:
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        _CONSTRUCTOR.flatten_mapping(node)
+        merged: dict[str, Any] = {}
         result: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _UnreadableError(key, path, "a key must be a text")
-            if key.value in result:
+            if key.tag == "tag:yaml.org,2002:merge":
+                merged = self._merged(value, path) | merged
+            elif key.value in result:
                 raise _UnreadableError(key, (*path, key.value), "is given twice")
-            result[key.value] = self.of(value, (*path, key.value))
-        return result
+            else:
+                result[key.value] = self.of(value, (*path, key.value))
+        return merged | result
+
+    def _merged(self, node: yaml.Node, path: Path) -> dict[str, Any]:
+        """What `<<` brings in: one mapping, or several of which the first counts most."""
+        brought: dict[str, Any] = {}
+        for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            values = self.of(source, (*path, "<<"))
+            if not isinstance(values, dict):
+                raise _UnreadableError(source, path, "<< takes an object or a list of objects")
+            brought = values | brought
+        return brought
 
     @staticmethod
     def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
@@ -191,6 +204,6 @@ class _Values:
                 return _CONSTRUCTOR.construct_yaml_int(node)
             if kind == "float":
                 return _CONSTRUCTOR.construct_yaml_float(node)
-        except ValueError as error:
-            raise _UnreadableError(node, path, f"is not a number: {error}") from error
+        except (ValueError, LookupError) as error:
+            raise _UnreadableError(node, path, f"is not of type {kind}: {node.value!r}") from error
         return node.value
