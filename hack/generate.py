@@ -17,14 +17,14 @@ def generated() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Writes or checks; the number of stale files is the exit code's ground."""
+    """Writes what is stale, or with --check names it and returns 1."""
     check = "--check" in sys.argv[1:]
-    stale = [path for path, text in generated().items() if not path.exists() or path.read_text() != text]
-    for path in stale:
+    stale = {path: text for path, text in generated().items() if not path.exists() or path.read_text() != text}
+    for path, text in stale.items():
         print(f"{path.relative_to(ROOT)}: {'is stale; run make generate' if check else 'written'}")
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(generated()[path])
+            path.write_text(text)
     return 1 if check and stale else 0
 
 

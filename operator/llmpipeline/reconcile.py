@@ -75,8 +75,16 @@ async def reconcile(cluster: Cluster, key: Key, clock: Callable[[], str] = utc_n
 async def _ours(cluster: Cluster, key: Key, uid: str) -> Manifest | None:
     """The RayService of this pipeline; None where there is none, or it is somebody else's."""
     live = await cluster.rayservice(key)
-    owners = (live["metadata"].get("ownerReferences") or ()) if live else ()
-    return live if any(owner["uid"] == uid for owner in owners) else None
+    return live if live and _belongs_to(live, uid) else None
+
+
+def _belongs_to(live: Manifest, uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in live["metadata"].get("ownerReferences") or ())
+
+
+def _owner(manifest: Manifest) -> str:
+    """The UID of the pipeline that a rendered RayService names as its owner."""
+    return str(manifest["metadata"]["ownerReferences"][0]["uid"])
 
 
 def _routes(live: Manifest | None) -> dict[str, str]:
@@ -91,9 +99,9 @@ def _want(document: Manifest) -> tuple[Asked, Manifest | None]:
     if not isinstance(parsed, LLMPipeline):
         return _asked(document, {}, None, parsed), None
     plan = make_plan(parsed)
-    routes = {app.name: app.route for app in parsed.spec.apps}
     if plan.problems:
-        return _asked(document, routes, None, plan.problems), None
+        return _asked(document, {}, None, plan.problems), None
+    routes = {app.name: app.route for app in parsed.spec.apps}
     return _asked(document, routes, plan.gpus, ()), rayservice(parsed, plan)
 
 
@@ -135,9 +143,7 @@ async def _apply_or_take_back(cluster: Cluster, manifest: Manifest) -> Manifest 
             raise
     key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
     live = await cluster.rayservice(key)
-    ours = {owner["uid"] for owner in manifest["metadata"]["ownerReferences"]}
-    owners = {owner["uid"] for owner in live["metadata"].get("ownerReferences") or ()} if live else ours
-    if not owners & ours:
+    if live and not _belongs_to(live, _owner(manifest)):
         return None
     return await cluster.apply_rayservice(manifest, force=True)
 
@@ -149,7 +155,7 @@ async def _refused(cluster: Cluster, manifest: Manifest, rejected: Rejected) -> 
     if rejected.status == 409:
         raise rejected  # somebody writes at the same time
     key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-    live = await _ours(cluster, key, manifest["metadata"]["ownerReferences"][0]["uid"])
+    live = await _ours(cluster, key, _owner(manifest))
     if rejected.status == 403:
         return live, Verdict("False", Reason.FORBIDDEN, f"The operator may not write here: {rejected.message}")
     return live, Verdict("False", Reason.REFUSED, rejected.message)

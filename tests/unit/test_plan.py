@@ -151,3 +151,8 @@ def test_a_packed_model_may_use_smaller_pods() -> None:
 def test_light_replicas_with_memory_of_their_own_get_a_group() -> None:
     planned = plan(chat(model()), {"name": "hello", "hello": {"resources": {"memory": "100Gi"}}})
     assert planned.groups[1].memory > 100 * 1024**3
+
+
+def test_a_packed_model_without_gpus_runs_on_a_cpu_group() -> None:
+    on_cpus = {"name": "m", "source": {"path": "/m"}, "placement": "Pack"}
+    assert not plan(chat(on_cpus), workers=[{"name": "cpu", "maxReplicas": 2}]).problems

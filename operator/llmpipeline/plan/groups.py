@@ -156,8 +156,8 @@ def _holds(group: Group, demand: Demand) -> bool:
     """Whether each share of one replica fits an empty Pod of the group."""
     if not (group.replicas[1] and (not demand.gpus or demand.accelerator in (None, group.accelerator))):
         return False
-    if demand.splits:
-        return group.gpus > 0 and group.gpus * group.replicas[1] >= demand.gpus
+    if demand.splits and demand.gpus:
+        return group.gpus * group.replicas[1] >= demand.gpus
     largest = _largest(demand)
     return (
         largest.cpu_milli <= _whole_cores(group.cpu_milli)
