@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 RUNNING: Final = "RUNNING"
+# Of a deployment.
+HEALTHY: Final = "HEALTHY"
 # Ray Serve's states of an application that will not get well by itself soon.
 FAILED: Final = frozenset({"DEPLOY_FAILED", "UNHEALTHY"})
 _MESSAGE_LENGTH: Final = 1000

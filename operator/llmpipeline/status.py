@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from llmpipeline import names
 from llmpipeline.names import Reason
-from llmpipeline.observe import FAILED, RUNNING, Application, Observed
+from llmpipeline.observe import FAILED, HEALTHY, RUNNING, Application, Observed
 from llmpipeline.problems import Problem, summarize
 
 Truth = Literal["True", "False", "Unknown"]
@@ -152,8 +152,14 @@ def _state(name: str, observed: Observed) -> str:
 
 
 def _failures(apps: dict[str, Application]) -> str:
-    failed = [f"app {name} is {app.state}: {app.message}" for name, app in apps.items() if app.state in FAILED]
+    failed = [f"app {name} is {app.state}: {_cause(app)}" for name, app in apps.items() if app.state in FAILED]
     return " | ".join(failed)
+
+
+def _cause(app: Application) -> str:
+    """Why an app failed: what its deployments say, for Ray's own words on the app only list their names."""
+    said = [f"{item.name}: {item.message}" for item in app.deployments if item.message and item.state != HEALTHY]
+    return "; ".join(said) or app.message
 
 
 def _states(apps: dict[str, Application]) -> str:

@@ -111,7 +111,7 @@ def _structural(node: Schema, definitions: Schema, where: str) -> Schema:
             raise ValueError(f"{where}: Kubernetes has no schema keyword {keyword}")
     if result.get("type") == "array" and "maxItems" not in result:
         raise ValueError(f"{where}: a list needs a bound, or rules over it are refused as too expensive")
-    if "description" not in result and where.count("."):
+    if "description" not in result and where.count(".") and not where.endswith("[]"):
         raise ValueError(f"{where}: a field needs a description, for kubectl explain")
     return result
 

@@ -1,6 +1,6 @@
 """The block that every Serve deployment takes, whichever app it belongs to."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ Count = Annotated[int, Field(ge=0, le=10_000)]
 PositiveCount = Annotated[int, Field(ge=1, le=10_000)]
 Requests = Annotated[int, Field(ge=1, le=1_000_000)]
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
+AcceleratorType = Literal["T4", "A10G", "L4", "L40S", "A100", "H100", "H200", "B200"]
 PositiveSeconds = Annotated[int, Field(ge=1, le=86_400)]
 
 
@@ -47,9 +48,21 @@ class Autoscaling(Model):
 class Resources(Model):
     """What one replica takes."""
 
+    rules = (
+        Rule(
+            cel="!has(self.accelerator) || (has(self.gpus) && self.gpus > 0)",
+            message="accelerator is the type of the GPUs: give gpus too",
+            holds=lambda resources: resources.accelerator is None or bool(resources.gpus),
+            at=("accelerator",),
+        ),
+    )
+
     cpus: Quantity | None = Field(default=None, description="CPU cores of one replica, like 1 or 500m. Default 1.")
     gpus: Annotated[int, Field(ge=0, le=64)] | None = Field(
         default=None, description="Whole GPUs of one replica. Default 0."
+    )
+    accelerator: AcceleratorType | None = Field(
+        default=None, description="The type of the GPUs, like L4. Default: any that a worker group has."
     )
     memory: Quantity | None = Field(
         default=None, description="Memory of one replica, like 2Gi. Ray places by it but does not limit it."
@@ -79,7 +92,7 @@ class GracefulShutdown(Model):
 class Deployment(Model):
     """The block itself: how many replicas, what each takes, how requests reach it, how it is watched and stopped."""
 
-    rules = (
+    rules: ClassVar[tuple[Rule, ...]] = (
         at_most_one("replicas", "autoscaling"),
         Rule(
             cel="!has(self.maxQueuedRequests) || self.maxQueuedRequests != 0",
@@ -98,7 +111,8 @@ class Deployment(Model):
     )
     max_queued_requests: Annotated[int, Field(ge=-1, le=1_000_000)] | None = Field(
         default=None,
-        description="Most requests that wait per caller; more are answered 503 at once. -1, the default: no limit.",
+        description="Most requests that wait per caller; more are answered 503 at once. -1: no limit. "
+        "Default: four times what all replicas can work on at once, at least 100; a custom app has no limit.",
     )
     resources: Resources | None = Field(default=None, description="What one replica takes.")
     health_check: HealthCheck | None = Field(default=None, description="How Ray Serve checks a replica.")

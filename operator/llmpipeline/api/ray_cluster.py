@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.apps import Accelerator, ObjectName
 from llmpipeline.api.deployment import Count
 from llmpipeline.api.model import Model, Rule, named_list
+from llmpipeline.api.models import Accelerator
+from llmpipeline.api.names import ObjectName
 from llmpipeline.api.quantity import Quantity
 
 # Below it KubeRay's token authentication, HTTP probes and the Serve options that are rendered do not all exist.
@@ -44,6 +45,10 @@ class Ray(Model):
     )
     service_account_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         default=None, description="The ServiceAccount that the Ray Pods run as. Default: the namespace's default."
+    )
+    model_cache_path: Annotated[str, Field(pattern=r"^/", max_length=1024)] | None = Field(
+        default=None,
+        description="The folder in the Ray Pods that downloaded models are kept in. Default: in the container's home.",
     )
     authentication: Literal["Token", "Disabled"] = Field(
         default="Token",

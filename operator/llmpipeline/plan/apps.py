@@ -1,17 +1,26 @@
 """Each app of the resource as a Serve application, with what it takes of the cluster."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from llmpipeline.api.apps import App, Hello
-from llmpipeline.plan import openai
+from llmpipeline.plan import batch, generate, graph, openai, traffic_split
 from llmpipeline.plan.deployment import DEFAULT_CPU_MILLI, actor_options, bundle, options, replicas
 from llmpipeline.plan.types import Application, Bundle, Demand
 
 
-def application(app: App) -> tuple[Application, tuple[Demand, ...]]:
-    """The Serve application of one app, and what its deployments take."""
+def application(app: App, routes: Mapping[str, str], ray_version: str) -> tuple[Application, tuple[Demand, ...]]:
+    """The Serve application of one app, and what its deployments take; `routes` are those of all apps, by name."""
     if app.openai:
-        return openai.application(app)
+        return openai.application(app, ray_version)
+    if app.generate:
+        return generate.application(app)
+    if app.graph:
+        return graph.application(app)
+    if app.batch:
+        return batch.application(app)
+    if app.traffic_split:
+        return traffic_split.application(app, routes)
     if app.custom:
         return _custom(app)
     assert app.hello is not None
@@ -34,7 +43,7 @@ def _custom(app: App) -> tuple[Application, tuple[Demand, ...]]:
         import_path=custom.import_path,
         args=dict(custom.args or {}),
         deployments=tuple(
-            {"name": item.name, **options(item), "ray_actor_options": actor_options(item)}
+            {"name": item.name, **options(item, bounded=False), "ray_actor_options": actor_options(item)}
             for item in custom.deployments
         ),
         runtime_env=custom.runtime_env,

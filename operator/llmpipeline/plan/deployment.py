@@ -3,12 +3,16 @@
 from typing import Any, Final
 
 from llmpipeline.api.deployment import Autoscaling, Deployment
+from llmpipeline.api.limits import HttpDeployment
 from llmpipeline.api.quantity import milli, whole
 from llmpipeline.plan.types import Bundle
 
 DEFAULT_CPU_MILLI: Final = 1000
 # Ray's own default for a deployment.
 DEFAULT_ONGOING_REQUESTS: Final = 5
+LEAST_QUEUE: Final = 100
+QUEUE_PER_ONGOING: Final = 4
+RETRY_AFTER_SECONDS: Final = 1
 
 
 def replicas(block: Deployment) -> tuple[int, int]:
@@ -20,16 +24,23 @@ def replicas(block: Deployment) -> tuple[int, int]:
     return fixed, fixed
 
 
-def options(block: Deployment, ongoing: int = DEFAULT_ONGOING_REQUESTS) -> dict[str, Any]:
+def options(block: Deployment, ongoing: int = DEFAULT_ONGOING_REQUESTS, *, bounded: bool = True) -> dict[str, Any]:
     """Ray Serve's options of a deployment, resources apart.
 
     Args:
         block: The user's settings.
         ongoing: Most requests in work per replica where the user does not say. Always rendered, with the autoscaling
             target: Ray's own defaults for LLM deployments are 10^9 each, and never scale up.
+        bounded: Whether the queue has an end where the user does not say. Without one, an overload is answered by
+            ever longer waits, and at last by timeouts.
     """
     most = block.max_ongoing_requests or ongoing
-    given: dict[str, Any] = {"max_ongoing_requests": most, "max_queued_requests": block.max_queued_requests}
+    waiting = block.max_queued_requests
+    if waiting is None and bounded:
+        waiting = max(LEAST_QUEUE, QUEUE_PER_ONGOING * most * replicas(block)[1])
+    given: dict[str, Any] = {"max_ongoing_requests": most, "max_queued_requests": waiting}
+    if waiting and waiting > 0:
+        given["backpressure_config"] = {"status_code": 503, "retry_after_s": RETRY_AFTER_SECONDS}
     if block.autoscaling:
         given["autoscaling_config"] = _autoscaling(block.autoscaling, most)
     else:
@@ -51,6 +62,8 @@ def actor_options(block: Deployment) -> dict[str, Any]:
         given["num_gpus"] = share.gpus
     if share.memory:
         given["memory"] = share.memory
+    if kind := accelerator(block):
+        given["accelerator_type"] = kind
     return given
 
 
@@ -64,6 +77,22 @@ def bundle(block: Deployment) -> Bundle:
         gpus=wanted.gpus or 0,
         memory=0 if wanted.memory is None else whole(wanted.memory),
     )
+
+
+def accelerator(block: Deployment) -> str | None:
+    """The type of GPU that a replica asks for, if it asks for one."""
+    return block.resources.accelerator if block.resources else None
+
+
+def limits_args(block: HttpDeployment) -> dict[str, Any]:
+    """What the user set of a request's limits, as `llmpipeline_serve.args.Limits` has it."""
+    size = block.max_body_size
+    limits = {
+        "timeout_seconds": block.timeout_seconds,
+        "max_body_bytes": None if size is None else whole(size),
+        "log_prompts": block.log_prompts or None,
+    }
+    return _without_none(limits)
 
 
 def number(thousandths: int) -> int | float:

@@ -1,26 +1,34 @@
 """An `openai` app in the terms of Ray Serve LLM."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
-from llmpipeline.api.apps import App, ModelSource, OpenAIModel
+from llmpipeline.api.apps import App
 from llmpipeline.api.deployment import Deployment
+from llmpipeline.api.openai import OpenAI, OpenAIModel
 from llmpipeline.plan.deployment import actor_options, bundle, options, replicas
+from llmpipeline.plan.models import engine_arguments, secrets
+from llmpipeline.plan.ray_versions import has_haproxy
 from llmpipeline.plan.types import Application, Bundle, Demand
+from llmpipeline.problems import Path, Problem
 
 IMPORT_PATH: Final = "ray.serve.llm:build_openai_app"
+PREFILL_IMPORT_PATH: Final = "ray.serve.llm:build_pd_openai_app"
+PREFIX_ROUTER: Final = "ray.serve.llm.request_router.PrefixCacheAffinityRouter"
 DEFAULT_MODEL_REQUESTS: Final = 64
 DEFAULT_INGRESS_REQUESTS: Final = 256
-DEFAULT_GPU_MEMORY_PERCENT: Final = 90
-# What the resource has fields for may not come in by the back door of `engine.extra`.
-OWN_ARGUMENTS: Final = {
-    "model": "source",
-    "tensor_parallel_size": "tensorParallelSize",
-    "pipeline_parallel_size": "pipelineParallelSize",
-    "max_model_len": "engine.maxModelLength",
-    "gpu_memory_utilization": "engine.gpuMemoryUtilizationPercent",
-    "dtype": "engine.dtype",
-    "revision": "source.huggingFace.revision",
+ENVIRONMENT: Final = {
+    # Ray Serve LLM writes every prompt to its log unless it is told not to.
+    "RAYLLM_ENABLE_REQUEST_PROMPT_LOGS": "0",
+    # One event loop in a replica instead of three, a buffered access log, calls between replicas by gRPC: each token
+    # passes there. Here and not on the Pods, for the code of custom apps may block its loop.
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    # Those calls take 4 MiB unless told otherwise, which an image in a chat exceeds.
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(2**31 - 1),
 }
+DIRECT: Final = {"RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING": "1"}
+# The model's memory of prompts goes from GPU to GPU.
+_KV_TRANSFER: Final = {"kv_connector": "NixlConnector", "kv_role": "kv_both"}
 _STRATEGIES: Final = {
     "StrictPack": "STRICT_PACK",
     "Pack": "PACK",
@@ -29,29 +37,47 @@ _STRATEGIES: Final = {
 }
 
 
-def application(app: App) -> tuple[Application, tuple[Demand, ...]]:
+def application(app: App, ray_version: str) -> tuple[Application, tuple[Demand, ...]]:
     """The Serve application, and what its deployments take."""
     assert app.openai is not None
-    ingress = app.openai.ingress or Deployment()
     models = app.openai.models
+    direct = is_direct(app.openai) and has_haproxy(ray_version)
+    prefilled = any(model.prefill for model in models)
     planned = Application(
         name=app.name,
         route_prefix=app.route,
-        import_path=IMPORT_PATH,
-        args={
-            "llm_configs": [_llm_config(model) for model in models],
-            "ingress_deployment_config": {
-                **options(ingress, DEFAULT_INGRESS_REQUESTS),
-                "ray_actor_options": actor_options(ingress),
-            },
-        },
-        # Ray Serve LLM writes every prompt to its log unless it is told not to.
-        runtime_env={"env_vars": {"RAYLLM_ENABLE_REQUEST_PROMPT_LOGS": "0"}},
-        secrets=tuple(secret for model in models for secret in _secrets(model.source)),
+        import_path=PREFILL_IMPORT_PATH if prefilled else IMPORT_PATH,
+        args=_models_args(app.openai, direct) | ({} if direct else _ingress_args(app.openai)),
+        runtime_env={"env_vars": ENVIRONMENT | (DIRECT if direct else {})},
+        secrets=tuple(secret for model in models for secret in secrets(model.source)),
     )
-    demands = [_demand(app.name, model) for model in models]
+    demands = [demand for model in models for demand in _demands(app.name, model)]
+    if direct:
+        return planned, tuple(demands)
+    ingress = app.openai.ingress or Deployment()
     front = Demand(f"app {app.name}, ingress", None, replicas(ingress), (bundle(ingress),))
     return planned, (*demands, front)
+
+
+def is_direct(openai: OpenAI) -> bool:
+    """Whether requests go from the proxy to the model's replicas, without an ingress deployment between.
+
+    Ray Serve LLM can do so for one model. Adapters and prefix-aware routing would need the body of every request in the
+    proxy, and nobody would hold the requests for a model that sleeps.
+    """
+    only, *others = openai.models
+    plain = not (only.lora or only.prefill) and only.routing == "Default"
+    return not others and openai.ingress is None and plain and replicas(only)[0] > 0
+
+
+def problems(app: App, here: Path) -> Iterator[Problem]:
+    """Models whose names become one in Ray."""
+    names: dict[str, str] = {}
+    for m, model in enumerate(app.openai.models if app.openai else ()):
+        other = names.setdefault(deployment_name(model.name), model.name)
+        if other != model.name:
+            message = f"Ray gives the models {other} and {model.name} the same deployment name"
+            yield Problem((*here, "openai", "models", m, "name"), message, "rename one of them")
 
 
 def deployment_name(model: str) -> str:
@@ -64,7 +90,21 @@ def strategy(model: OpenAIModel) -> str:
     return model.placement or "StrictPack"
 
 
-def _llm_config(model: OpenAIModel) -> dict[str, Any]:
+def _models_args(openai: OpenAI, direct: bool) -> dict[str, Any]:
+    (first, *_) = openai.models
+    if first.prefill:
+        return {"prefill_config": _llm_config(first, first.prefill), "decode_config": _llm_config(first, first)}
+    return {"llm_configs": [_llm_config(model, model, bounded=direct) for model in openai.models]}
+
+
+def _ingress_args(openai: OpenAI) -> dict[str, Any]:
+    ingress = openai.ingress or Deployment()
+    settings = {**options(ingress, DEFAULT_INGRESS_REQUESTS), "ray_actor_options": actor_options(ingress)}
+    return {"ingress_deployment_config": settings}
+
+
+def _llm_config(model: OpenAIModel, block: Deployment, *, bounded: bool = False) -> dict[str, Any]:
+    """One LLMConfig of Ray Serve LLM: the model with the settings of a deployment, its own or that of prefill."""
     workers = model.tensor_parallel_size * model.pipeline_parallel_size
     worker: dict[str, Any] = {"CPU": 1}
     if model.accelerator:
@@ -72,15 +112,27 @@ def _llm_config(model: OpenAIModel) -> dict[str, Any]:
     config: dict[str, Any] = {"model_loading_config": _loading(model)}
     if model.accelerator:
         config["accelerator_type"] = model.accelerator.type
+    if model.lora:
+        config["lora_config"] = {
+            "dynamic_lora_loading_path": model.lora.uri.rstrip("/"),
+            "max_num_adapters_per_replica": model.lora.max_adapters,
+        }
     return config | {
         "engine_kwargs": _engine(model),
         # One-GPU bundles, and never num_gpus on the actor as well: that would count the first GPU twice.
         "placement_group_config": {"bundles": [worker] * workers, "strategy": _STRATEGIES[strategy(model)]},
         "deployment_config": {
-            **options(model, DEFAULT_MODEL_REQUESTS),
-            "ray_actor_options": {key: value for key, value in actor_options(model).items() if key != "num_gpus"},
+            **options(block, DEFAULT_MODEL_REQUESTS, bounded=bounded),
+            "ray_actor_options": {key: value for key, value in actor_options(block).items() if key != "num_gpus"},
+            **_routing(model),
         },
     }
+
+
+def _routing(model: OpenAIModel) -> dict[str, Any]:
+    if model.routing == "Default":
+        return {}
+    return {"request_router_config": {"request_router_class": PREFIX_ROUTER}}
 
 
 def _loading(model: OpenAIModel) -> dict[str, Any]:
@@ -94,33 +146,33 @@ def _loading(model: OpenAIModel) -> dict[str, Any]:
 
 
 def _engine(model: OpenAIModel) -> dict[str, Any]:
-    engine = model.engine
-    arguments: dict[str, Any] = dict(engine.extra or {}) if engine else {}
+    arguments = engine_arguments(model.engine, on_gpu=model.accelerator is not None)
     arguments["tensor_parallel_size"] = model.tensor_parallel_size
     arguments["pipeline_parallel_size"] = model.pipeline_parallel_size
-    if model.accelerator:
-        percent = engine.gpu_memory_utilization_percent if engine else None
-        arguments["gpu_memory_utilization"] = (percent or DEFAULT_GPU_MEMORY_PERCENT) / 100
-    if engine and engine.max_model_length:
-        arguments["max_model_len"] = engine.max_model_length
-    if engine and engine.dtype:
-        arguments["dtype"] = engine.dtype
     if model.source.hugging_face and model.source.hugging_face.revision:
         arguments["revision"] = model.source.hugging_face.revision
+    if model.task == "Embed":
+        arguments["runner"] = "pooling"
+    if model.lora:
+        adapters, rank = model.lora.max_adapters, model.lora.max_rank
+        arguments |= {"enable_lora": True, "max_loras": adapters, "max_lora_rank": rank}
+    if model.prefill:
+        arguments.setdefault("kv_transfer_config", dict(_KV_TRANSFER))
     return arguments
 
 
-def _secrets(source: ModelSource) -> tuple[tuple[str, str, str], ...]:
-    token = source.hugging_face.token_secret_ref if source.hugging_face else None
-    return (("HF_TOKEN", token.name, token.key),) if token else ()
+def _demands(app: str, model: OpenAIModel) -> Iterator[Demand]:
+    yield _demand(f"app {app}, model {model.name}", model, model)
+    if model.prefill:
+        yield _demand(f"app {app}, prefill of model {model.name}", model, model.prefill)
 
 
-def _demand(app: str, model: OpenAIModel) -> Demand:
+def _demand(where: str, model: OpenAIModel, block: Deployment) -> Demand:
     """StrictPack keeps a replica in one Pod, StrictSpread gives each GPU its own; else a Pod holds a pipeline stage.
 
     The replica's own actor shares the first bundle with the engine's first worker.
     """
-    own = bundle(model)
+    own = bundle(block)
     each = Bundle(gpus=1) if model.accelerator else Bundle(cpu_milli=1000)
     total = model.tensor_parallel_size * model.pipeline_parallel_size
     stages = {"StrictPack": 1, "StrictSpread": total}.get(strategy(model), model.pipeline_parallel_size)
@@ -128,9 +180,9 @@ def _demand(app: str, model: OpenAIModel) -> Demand:
     stage = Bundle(each.cpu_milli * workers, each.gpus * workers)
     first = Bundle(stage.cpu_milli + own.cpu_milli, stage.gpus, own.memory)
     return Demand(
-        where=f"app {app}, model {model.name}",
+        where=where,
         accelerator=model.accelerator.type if model.accelerator else None,
-        replicas=replicas(model),
+        replicas=replicas(block),
         shares=(first, *[stage] * (stages - 1)),
         splits=strategy(model) in ("Pack", "Spread"),
     )

@@ -5,6 +5,9 @@ from typing import Any
 
 from llmpipeline.problems import Problem
 
+# An environment variable that the Ray Pods take from a Secret: (variable, Secret, key).
+Secret = tuple[str, str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
@@ -41,10 +44,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One application of the Serve config, in Ray's terms.
-
-    `secrets` are environment variables that the Ray Pods take from Secrets: (variable, Secret, key).
-    """
+    """One application of the Serve config, in Ray's terms."""
 
     name: str
     route_prefix: str
@@ -52,7 +52,7 @@ class Application:
     args: dict[str, Any]
     deployments: tuple[dict[str, Any], ...] = ()
     runtime_env: dict[str, Any] | None = None
-    secrets: tuple[tuple[str, str, str], ...] = ()
+    secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

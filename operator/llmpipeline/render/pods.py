@@ -11,6 +11,7 @@ from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.api.quantity import milli, whole
 from llmpipeline.plan.accelerators import GPU_RESOURCE, PRODUCT_LABEL, PRODUCTS
 from llmpipeline.plan.types import Group, Plan
+from llmpipeline.render.environment import ray_variables
 
 HEAD_CPU_MILLI: Final = 2000
 HEAD_MEMORY: Final = 8 * 1024**3
@@ -59,12 +60,15 @@ def _template(pipeline: LLMPipeline, container: dict[str, Any]) -> dict[str, Any
 
 def _container(pipeline: LLMPipeline, plan: Plan, name: str, resources: dict[str, Any]) -> dict[str, Any]:
     container: dict[str, Any] = {"name": name, "image": pipeline.spec.ray.image, "resources": resources}
+    variables = ray_variables(pipeline.spec.ray.version)
     secrets = dict.fromkeys(secret for app in plan.applications for secret in app.secrets)
-    if secrets:
-        container["env"] = [
+    container["env"] = [
+        *({"name": variable, "value": value} for variable, value in variables.items()),
+        *(
             {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
             for variable, secret, key in secrets
-        ]
+        ),
+    ]
     return container
 
 

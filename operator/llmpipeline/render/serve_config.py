@@ -11,6 +11,7 @@ def serve_config(plan: Plan) -> dict[str, Any]:
     """The Serve config, in the shape of Ray's ServeDeploySchema."""
     return {
         "http_options": {"host": "0.0.0.0", "port": SERVE_PORT},
+        "logging_config": {"encoding": "JSON"},
         "applications": [_application(app) for app in plan.applications],
     }
 
