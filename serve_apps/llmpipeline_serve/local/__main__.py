@@ -11,14 +11,15 @@ import psutil
 from pydantic import ValidationError
 
 from llmpipeline_serve.local import processes, ray_session
-from llmpipeline_serve.local.adapt import Machine, adapt
+from llmpipeline_serve.local.adapt import adapt
+from llmpipeline_serve.local.adapt_engine import Machine
 from llmpipeline_serve.local.ask import AppError, ask, how_to_ask
 from llmpipeline_serve.local.deploy import Deployer, wait_until_running
 from llmpipeline_serve.local.errors import RunnerError
 from llmpipeline_serve.local.job import Job
 from llmpipeline_serve.local.progress import Progress
 from llmpipeline_serve.local.ray_session import RaySession
-from llmpipeline_serve.local.tiny_models import make_tiny_llama
+from llmpipeline_serve.local.tiny.make import make_tiny_models
 
 _INTERRUPTED = 130
 # Ray's own processes end within a second of ray.shutdown(); an engine core takes a few.
@@ -81,8 +82,10 @@ class Runner:
         self._progress.say(f"{job.name}: starting Ray with {job.cpus} logical CPUs")
         self._session = session = ray_session.start(job, self._folder)
         _interrupt_on_signals()
-        tiny_model = str(make_tiny_llama(self._folder / "tiny-llama")) if job.tiny_models else None
-        adapted = adapt(job.serve_dict, Machine(port=job.port, gpus=session.gpus, tiny_model=tiny_model))
+        tiny_models = make_tiny_models(self._folder) if job.tiny_models else None
+        haproxy = job.env.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
+        machine = Machine(port=job.port, gpus=session.gpus, haproxy=haproxy, tiny_models=tiny_models)
+        adapted = adapt(job.serve_dict, machine)
         for change in adapted.changes:
             self._progress.say(change)
         deployer = Deployer(session)

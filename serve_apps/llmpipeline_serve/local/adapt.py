@@ -3,52 +3,22 @@
 Pure: a Serve config in, another one and what was changed out. The apps, routes, replicas and limits stay as they are.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Config = dict[str, Any]
+from llmpipeline_serve.local.adapt_bundled import bundled_args, has_engine
+from llmpipeline_serve.local.adapt_engine import Config, Machine, cpu_engine, tiny_engine
+from llmpipeline_serve.local.tiny import EMBED, GENERATE
 
 OPENAI_APP = "ray.serve.llm:build_openai_app"
-TINY_MAX_MODEL_LEN = 256
+PREFILL_APP = "ray.serve.llm:build_pd_openai_app"
 
-# vLLM accepts these on a CPU only at their defaults, or they size something that only a GPU has.
-_GPU_ENGINE_ARGUMENTS = frozenset({
-    "attention_backend",
-    "compilation_config",
-    "cpu_offload_gb",
-    "cudagraph_capture_sizes",
-    "disable_custom_all_reduce",
-    "distributed_executor_backend",
-    "enable_expert_parallel",
-    "gpu_memory_utilization",
-    "kv_cache_dtype",
-    "kv_cache_memory_bytes",
-    "kv_transfer_config",
-    "max_cudagraph_capture_size",
-    "num_gpu_blocks_override",
-    "swap_space",
-})  # fmt: skip
-_PARALLEL_SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
-# Whatever else is set (quantization, parsers, adapters, rope scaling) is about the real model's weights or tokenizer.
-_TINY_ENGINE_ARGUMENTS = frozenset({
-    "enable_chunked_prefill",
-    "enable_prefix_caching",
-    "enforce_eager",
-    "max_num_batched_tokens",
-    "max_num_seqs",
-    "seed",
-    *_PARALLEL_SIZES,
-})  # fmt: skip
+# These are folders of the Ray Pods.
+_CACHE_VARIABLES = ("HF_HOME", "LLMPIPELINE_MODEL_CACHE")
+# Only HAProxy can pass a request to a model's replica past the ingress. On a laptop there is none: it would listen with
+# its metrics on all interfaces.
+_DIRECT = "RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING"
 # These name nodes of the cluster; one machine is the only node there is, whatever it has.
 _NODE_ACTOR_OPTIONS = ("accelerator_type", "resources", "label_selector", "fallback_strategy")
-
-
-class Machine(NamedTuple):
-    """What the Serve config is adapted to."""
-
-    port: int
-    gpus: float
-    tiny_model: str | None
-    """The directory of the model that stands in for every model."""
 
 
 class Adapted(NamedTuple):
@@ -73,9 +43,39 @@ def _application(app: Config, machine: Machine, changes: list[str]) -> Config:
     app = dict(app)
     if app.get("deployments"):
         app["deployments"] = [_deployment(d, app["name"], machine, changes) for d in app["deployments"]]
+    if app.get("import_path") == PREFILL_APP:
+        app = _in_one(app, changes)
     if app.get("import_path") == OPENAI_APP:
         app["args"] = _openai_args(app.get("args", {}), app["name"], machine, changes)
+    elif "args" in app:
+        app["args"] = bundled_args(app["import_path"], app["args"], app["name"], machine, changes)
+    if runtime_env := _runtime_env(
+        app.get("runtime_env") or {}, machine, engine=app["import_path"] == OPENAI_APP or has_engine(app)
+    ):
+        app["runtime_env"] = runtime_env
     return app
+
+
+def _in_one(app: Config, changes: list[str]) -> Config:
+    """Prefill and decode in one deployment: handing the memory of a prompt over takes two GPUs."""
+    changes.append(f"{app['name']}: prompts are read and answers written by the same replica")
+    args = {key: value for key, value in app["args"].items() if key not in ("prefill_config", "decode_config")}
+    return {**app, "import_path": OPENAI_APP, "args": {**args, "llm_configs": [app["args"]["decode_config"]]}}
+
+
+def _runtime_env(given: Config, machine: Machine, *, engine: bool) -> Config:
+    """The app's runtime environment: models are kept where this machine keeps them, and nothing is compiled on CPUs.
+
+    The app's, and not a model's: Ray puts a model's in the place of the app's, whose variables would be lost.
+    """
+    if not given.get("env_vars") and not engine:
+        return given
+    unwanted = _CACHE_VARIABLES if machine.haproxy else (*_CACHE_VARIABLES, _DIRECT)
+    variables = {key: value for key, value in given.get("env_vars", {}).items() if key not in unwanted}
+    kept = {key: value for key, value in given.items() if key != "env_vars"}
+    if variables:
+        kept["env_vars"] = variables
+    return _without_compiler(kept) if engine and not machine.gpus else kept
 
 
 def _deployment(deployment: Config, where: str, machine: Machine, changes: list[str]) -> Config:
@@ -105,8 +105,9 @@ def _openai_args(args: Config, app: str, machine: Machine, changes: list[str]) -
 
 def _model(model: Config, app: str, machine: Machine, changes: list[str]) -> Config:
     where = f"{app}: model {model.get('model_loading_config', {}).get('model_id')}"
-    if machine.tiny_model:
-        model = _tiny(model, machine.tiny_model, where, changes)
+    if machine.tiny_models:
+        kind = EMBED if model.get("engine_kwargs", {}).get("runner") == "pooling" else GENERATE
+        model = _tiny(model, machine.tiny_models[kind], where, changes)
     if not machine.gpus:
         model = _on_cpu(model, where, changes)
     elif accelerator := model.get("accelerator_type"):
@@ -124,39 +125,20 @@ def _tiny(model: Config, path: str, where: str, changes: list[str]) -> Config:
     changes.append(f"{where}: a tiny random model made here instead of {source}; its answers are noise")
     if "lora_config" in model:
         changes.append(f"{where}: lora_config left out, the tiny model takes no adapters")
-    given = model.get("engine_kwargs", {})
-    dropped = sorted(given.keys() - _TINY_ENGINE_ARGUMENTS - _GPU_ENGINE_ARGUMENTS - {"max_model_len", "dtype"})
-    if dropped:
-        changes.append(f"{where}: {', '.join(dropped)} left out, the tiny model has no use for it")
-    length = min(given.get("max_model_len") or TINY_MAX_MODEL_LEN, TINY_MAX_MODEL_LEN)
-    if length != given.get("max_model_len"):
-        changes.append(f"{where}: max_model_len {length}, the most that the tiny model takes")
-    kept = _TINY_ENGINE_ARGUMENTS | _GPU_ENGINE_ARGUMENTS
-    engine = {key: value for key, value in given.items() if key in kept}
     return {
         **{key: value for key, value in model.items() if key != "lora_config"},
         "model_loading_config": {"model_id": loading.get("model_id"), "model_source": path},
-        "engine_kwargs": {**engine, "max_model_len": length, "dtype": "bfloat16"},
+        "engine_kwargs": tiny_engine(model.get("engine_kwargs", {}), where, changes),
     }
 
 
 def _on_cpu(model: Config, where: str, changes: list[str]) -> Config:
     accelerator = model.get("accelerator_type") or "a GPU"
     changes.append(f"{where}: on the CPU instead of {accelerator}, with nothing compiled (enforce_eager)")
-    given = model.get("engine_kwargs", {})
-    for key in _PARALLEL_SIZES:
-        if given.get(key, 1) != 1:
-            changes.append(f"{where}: {key} 1 instead of {given[key]}")
-    dropped = sorted(given.keys() & _GPU_ENGINE_ARGUMENTS)
-    if dropped:
-        changes.append(f"{where}: {', '.join(dropped)} left out, only a GPU can use it")
-    engine = {key: value for key, value in given.items() if key not in _GPU_ENGINE_ARGUMENTS}
-    engine |= {key: 1 for key in _PARALLEL_SIZES if key in given}
     return {
         **{key: value for key, value in model.items() if key not in ("accelerator_type", "accelerator_config")},
         "placement_group_config": {"bundles": [{"CPU": 1}]},
-        "engine_kwargs": {**engine, "enforce_eager": True},
-        "runtime_env": _without_compiler(model.get("runtime_env") or {}),
+        "engine_kwargs": cpu_engine(model.get("engine_kwargs", {}), where, changes),
     }
 
 

@@ -5,9 +5,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
-from llmpipeline_serve.local.adapt import OPENAI_APP
+from llmpipeline_serve.local.adapt import OPENAI_APP, PREFILL_APP
+from llmpipeline_serve.local.adapt_bundled import BATCH_APP, GENERATE_APP, GRAPH_APP
 from llmpipeline_serve.local.errors import RunnerError
 from llmpipeline_serve.local.job import Application
 
@@ -15,6 +16,15 @@ _SECONDS = 300
 _BODY_CHARACTERS = 200
 _PROMPT = "Hello, who are you?"
 _MAX_TOKENS = 32
+_TEXT = (
+    "The replicas of the first deployment came up within a minute, and every request since was answered without an "
+    "error, so that the people who had waited for the new model all week were glad to see it at last."
+)
+# The body of a question to each app that takes a JSON object.
+_BODIES: Final[dict[str, dict[str, Any]]] = {
+    GENERATE_APP: {"prompt": _PROMPT},
+    GRAPH_APP: {"text": _TEXT},
+}
 
 
 class AppError(RunnerError):
@@ -29,13 +39,14 @@ def app_url(app: Application, url: str) -> str:
 def how_to_ask(app: Application, url: str) -> list[str]:
     """Return the lines that tell a person where an app is and how to ask it."""
     base = app_url(app, url)
-    if app.import_path != OPENAI_APP:
-        return [f"{app.name}  {base}", f"  curl {base}"]
-    body = json.dumps({"model": _models(base)[0], "stream": True, "messages": [{"role": "user", "content": _PROMPT}]})
-    return [
-        f"{app.name}  {base}/v1/models",
-        f"  curl -N {base}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'",
-    ]
+    if app.import_path in (OPENAI_APP, PREFILL_APP):
+        model = _models(base)[0]
+        if model in _embedders(app):
+            return [f"{app.name}  {base}/v1/models", f"  {_curl(f'{base}/v1/embeddings', _embedded(model))}"]
+        body = {"model": model, "stream": True, "messages": [{"role": "user", "content": _PROMPT}]}
+        return [f"{app.name}  {base}/v1/models", f"  {_curl(f'{base}/v1/chat/completions', body, stream=True)}"]
+    asked = _body(app)
+    return [f"{app.name}  {base}", f"  {_curl(base, asked)}" if asked else f"  curl {base}"]
 
 
 def ask(app: Application, url: str) -> Iterator[str]:
@@ -45,10 +56,29 @@ def ask(app: Application, url: str) -> Iterator[str]:
         AppError: The app answered with an error.
     """
     base = app_url(app, url)
-    if app.import_path == OPENAI_APP:
-        yield from _ask_openai(app.name, base)
+    if app.import_path in (OPENAI_APP, PREFILL_APP):
+        yield from _ask_openai(app, base)
+    elif body := _body(app):
+        answer = _read(base, body).decode(errors="replace")
+        yield f"{app.name}: POST {base}: 200 {_shortened(answer)}"
     else:
         yield _ask_any(app.name, base)
+
+
+def _body(app: Application) -> dict[str, Any] | None:
+    """What to send to an app of ours that takes JSON; None for any other."""
+    if app.import_path == BATCH_APP:
+        return {"input": _TEXT} if "custom" in (app.args or {}) else {"text": _TEXT}
+    return _BODIES.get(app.import_path)
+
+
+def _curl(url: str, body: dict[str, Any], *, stream: bool = False) -> str:
+    text = json.dumps(body).replace("'", "'\\''")
+    return f"curl{' -N' if stream else ''} {url} -H 'Content-Type: application/json' -d '{text}'"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _BODY_CHARACTERS else f"{text[:_BODY_CHARACTERS]}…"
 
 
 def _ask_any(name: str, base: str) -> str:
@@ -60,21 +90,40 @@ def _ask_any(name: str, base: str) -> str:
         status, body = error.code, error.read()
     except OSError as error:
         raise AppError(f"{name}: GET {base}: {error}") from error
-    line = f"{name}: GET {base}: {status} {body.decode(errors='replace')[:_BODY_CHARACTERS]}"
+    line = f"{name}: GET {base}: {status} {_shortened(body.decode(errors='replace'))}"
     if status >= HTTPStatus.BAD_REQUEST and status not in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
         raise AppError(line)
     return line
 
 
-def _ask_openai(name: str, base: str) -> Iterator[str]:
+def _ask_openai(app: Application, base: str) -> Iterator[str]:
     models = _models(base)
-    yield f"{name}: models: {', '.join(models)}"
+    yield f"{app.name}: models: {', '.join(models)}"
     for model in models:
-        question = {"model": model, "max_tokens": _MAX_TOKENS, "messages": [{"role": "user", "content": _PROMPT}]}
-        answer = json.loads(_read(f"{base}/v1/chat/completions", question))
-        yield _told(f"{name}: {model}", answer["choices"][0]["message"]["content"], answer["usage"])
-        question |= {"stream": True, "stream_options": {"include_usage": True}}
-        yield _told(f"{name}: {model}, streamed", *_read_stream(f"{base}/v1/chat/completions", question))
+        if model in _embedders(app):
+            (vector,) = json.loads(_read(f"{base}/v1/embeddings", _embedded(model)))["data"]
+            yield f"{app.name}: {model}: a vector of {len(vector['embedding'])} numbers"
+        else:
+            yield from _ask_model(f"{app.name}: {model}", model, base)
+
+
+def _embedders(app: Application) -> set[str]:
+    """The models that make vectors and no texts."""
+    configs = (app.args or {}).get("llm_configs", [])
+    pooling = [config for config in configs if config.get("engine_kwargs", {}).get("runner") == "pooling"]
+    return {config["model_loading_config"]["model_id"] for config in pooling}
+
+
+def _embedded(model: str) -> dict[str, Any]:
+    return {"model": model, "input": _PROMPT}
+
+
+def _ask_model(who: str, model: str, base: str) -> Iterator[str]:
+    question = {"model": model, "max_tokens": _MAX_TOKENS, "messages": [{"role": "user", "content": _PROMPT}]}
+    answer = json.loads(_read(f"{base}/v1/chat/completions", question))
+    yield _told(who, answer["choices"][0]["message"]["content"], answer["usage"])
+    question |= {"stream": True, "stream_options": {"include_usage": True}}
+    yield _told(f"{who}, streamed", *_read_stream(f"{base}/v1/chat/completions", question))
 
 
 def _models(base: str) -> list[str]:

@@ -13,6 +13,7 @@ class Application(BaseModel):
     name: str
     import_path: str
     route_prefix: str = "/"
+    args: dict[str, Any] | None = None
 
 
 class ServeConfig(BaseModel):

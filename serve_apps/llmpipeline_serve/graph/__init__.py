@@ -1,0 +1,1 @@
+"""The `graph` app: a declared DAG of deployments."""

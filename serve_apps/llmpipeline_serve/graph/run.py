@@ -1,0 +1,183 @@
+"""The way of one request through the graph.
+
+Knows nothing of Ray: how a node is asked is given.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import TemplateError
+
+from llmpipeline_serve.errors import ApiError, failed_upstream, invalid, timed_out
+from llmpipeline_serve.graph.args import GraphArgs, NodeArgs
+from llmpipeline_serve.templates import Compiled, Result, expression, template
+
+# Asks a node: its name and what it works on. Returns the fields of its result.
+Ask = Callable[[str, Any], Awaitable[dict[str, Any]]]
+
+
+class RequestBody(Result):
+    """The request, as templates see it: what it lacks is the client's mistake."""
+
+    def lacks(self, message: str) -> Exception:
+        """The error of asking for a field that is not there."""
+        name = message.removeprefix("there is no ")
+        return invalid(f"{name}: is required by this graph", name)
+
+
+class SkippedNodeError(Exception):
+    """Something needs the result of a node that was skipped."""
+
+
+class Skipped(Result):
+    """The result of a node that was skipped."""
+
+    skipped = True
+
+    def lacks(self, message: str) -> Exception:
+        """The error of asking for a field of it."""
+        return SkippedNodeError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A node with its expressions compiled."""
+
+    name: str
+    after: tuple[str, ...]
+    when: Compiled | None
+    input: Compiled
+    timeout_seconds: float | None
+    fallback: dict[str, Any] | None
+
+
+class Compilation:
+    """A graph, ready to take any number of requests."""
+
+    def __init__(self, args: GraphArgs) -> None:
+        self._steps = [_step(node) for node in args.nodes]
+        self._output = None if args.output is None else _compiled(args.output)
+        waited_for = {name for node in args.nodes for name in node.after}
+        self._last = [node.name for node in args.nodes if node.name not in waited_for]
+
+    async def run(self, request: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
+        """Answer a request. Nodes that do not wait for each other run at once; the first failure ends all.
+
+        Raises:
+            ApiError: A node failed, and has no fallback.
+        """
+        values: dict[str, Any] = {"request": RequestBody(request)}
+        tasks: dict[str, asyncio.Task[None]] = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in _in_order(self._steps):
+                    before = [tasks[name] for name in step.after]
+                    tasks[step.name] = group.create_task(_take(step, before, values, ask))
+        except* ApiError as errors:
+            raise _first(errors) from None
+        if self._output is None:
+            return {name: _plain(values[name]) for name in self._last}
+        shaped: dict[str, Any] = _shaped(self._output, values)
+        return shaped
+
+
+async def _take(step: Step, before: list[asyncio.Task[None]], values: dict[str, Any], ask: Ask) -> None:
+    """Wait for the nodes before it, then do a node's work, and put its result among the values."""
+    for task in before:
+        await task
+    try:
+        values[step.name] = await _result(step, values, ask)
+    except SkippedNodeError:
+        values[step.name] = Skipped()
+
+
+async def _result(step: Step, values: Mapping[str, Any], ask: Ask) -> Result:
+    try:
+        if step.when and not step.when(values):
+            return Skipped()
+        async with asyncio.timeout(step.timeout_seconds):
+            return Result(await ask(step.name, _plain(step.input(values))))
+    except SkippedNodeError:
+        raise
+    except Exception as error:
+        # What is wrong with the request is told as it is: a fallback is for nodes that fail.
+        if isinstance(error, ApiError) and error.kind == "invalid_request":
+            raise
+        if step.fallback is not None:
+            return Result(step.fallback)
+        raise _failed(step, error) from error
+
+
+def _failed(step: Step, error: Exception) -> ApiError:
+    at = f"nodes.{step.name}"
+    if isinstance(error, TimeoutError):
+        limit = "" if step.timeout_seconds is None else f" within {step.timeout_seconds:g} seconds"
+        return timed_out(f"node {step.name} gave no answer{limit}", at)
+    if isinstance(error, ApiError):
+        return ApiError(error.status, error.kind, f"node {step.name}: {error.message}", at, error.headers)
+    if isinstance(error, TemplateError):
+        return ApiError(500, "template_failed", f"node {step.name}: {error.message}", at)
+    return failed_upstream(f"node {step.name} failed: {type(error).__name__}; its log has the cause", at)
+
+
+def _step(node: NodeArgs) -> Step:
+    return Step(
+        name=node.name,
+        after=node.after,
+        when=None if node.when is None else expression(node.when),
+        input=template(node.generate.prompt) if node.generate else expression(node.input or "request"),
+        timeout_seconds=node.timeout_seconds,
+        fallback=node.fallback,
+    )
+
+
+def _in_order(steps: list[Step]) -> list[Step]:
+    """The steps, each after all that it waits for. The operator has refused cycles."""
+    ordered: list[Step] = []
+    placed: set[str] = set()
+    while len(ordered) < len(steps):
+        ready = [step for step in steps if step.name not in placed and placed.issuperset(step.after)]
+        if not ready:
+            raise ValueError("the nodes wait for each other, or for one that is not there")
+        ordered.extend(ready)
+        placed.update(step.name for step in ready)
+    return ordered
+
+
+def _compiled(output: Any) -> Any:
+    if isinstance(output, dict):
+        return {name: _compiled(value) for name, value in output.items()}
+    if isinstance(output, list):
+        return [_compiled(value) for value in output]
+    return expression(output) if isinstance(output, str) else output
+
+
+def _shaped(output: Any, values: Mapping[str, Any]) -> Any:
+    if isinstance(output, dict):
+        return {name: _shaped(value, values) for name, value in output.items()}
+    if isinstance(output, list):
+        return [_shaped(value, values) for value in output]
+    if not isinstance(output, Compiled):
+        return output
+    try:
+        return _plain(output(values))
+    except SkippedNodeError:
+        return None
+    except TemplateError as error:
+        raise ApiError(500, "template_failed", f"output: {error.message}", "output") from error
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: a skipped node's result is null."""
+    if isinstance(value, Skipped):
+        return None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _first(errors: BaseExceptionGroup[ApiError]) -> ApiError:
+    inner = errors.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -1,0 +1,107 @@
+"""Models of Transformers that work on texts in batches: classify, embed, summarize."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from llmpipeline_serve.args import ClassifyArgs, EmbedArgs, SummarizeArgs
+from llmpipeline_serve.batching import Work
+from llmpipeline_serve.model_source import fetch
+
+# What tokenizers say that know no bound.
+_UNBOUNDED = 1_000_000
+
+
+class _TextModel:
+    """A tokenizer and a model on the replica's device. Not safe for threads: call it from one at a time."""
+
+    def __init__(self, folder: str, model: Any) -> None:
+        # Ray has set this to the replica's CPUs; torch would else take all of the node's, once a replica.
+        torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS") or 1)))
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token or self.tokenizer.unk_token
+        self.model = model.to(self.device).eval()
+        bound = getattr(model.config, "max_position_embeddings", None) or getattr(model.config, "n_positions", None)
+        self.most_tokens = min(self.tokenizer.model_max_length, bound or _UNBOUNDED, _UNBOUNDED)
+
+    def tokens(self, texts: Sequence[str]) -> Any:
+        """The texts as one padded batch; what is longer than the model takes is cut off."""
+        batch = self.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=self.most_tokens, return_tensors="pt"
+        )
+        return batch.to(self.device)
+
+
+class Classifier(_TextModel):
+    """A sequence classifier."""
+
+    def __init__(self, args: ClassifyArgs) -> None:
+        folder = fetch(args.model)
+        super().__init__(folder, AutoModelForSequenceClassification.from_pretrained(folder))
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Return `{"label", "score"}` for each text: the likeliest class and its probability."""
+        scores = torch.softmax(self.model(**self.tokens(texts)).logits.float(), dim=-1)
+        best = scores.max(dim=-1)
+        labels = self.model.config.id2label
+        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return [{"label": labels[index], "score": score} for index, score in pairs]
+
+
+class Embedder(_TextModel):
+    """A text encoder."""
+
+    def __init__(self, args: EmbedArgs) -> None:
+        folder = fetch(args.model)
+        super().__init__(folder, AutoModel.from_pretrained(folder))
+        self._pooling = args.pooling
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Return `{"embedding"}` for each text: a vector of length 1."""
+        batch = self.tokens(texts)
+        hidden = self.model(**batch).last_hidden_state.float()
+        if self._pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            mask = batch["attention_mask"].unsqueeze(-1)
+            pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        return [{"embedding": vector} for vector in torch.nn.functional.normalize(pooled, dim=-1).tolist()]
+
+
+class Summarizer(_TextModel):
+    """A sequence-to-sequence model, by its `generate`: Transformers 5 has no summarization pipeline any more."""
+
+    def __init__(self, args: SummarizeArgs) -> None:
+        folder = fetch(args.model)
+        super().__init__(folder, AutoModelForSeq2SeqLM.from_pretrained(folder))
+        self._args = args
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Return `{"text", "summarized"}` for each text: its summary, or itself where it is short enough."""
+        long = [index for index, text in enumerate(texts) if len(text.split()) >= self._args.minimum_words]
+        results = [{"text": text, "summarized": False} for text in texts]
+        if long:
+            batch = self.tokens([self._args.prefix + texts[index] for index in long])
+            written = self.model.generate(**batch, max_new_tokens=self._args.max_tokens, num_beams=self._args.beams)
+            summaries = self.tokenizer.batch_decode(written, skip_special_tokens=True)
+            for index, summary in zip(long, summaries, strict=True):
+                results[index] = {"text": summary.strip(), "summarized": True}
+        return results
+
+
+def text_model(args: ClassifyArgs | EmbedArgs | SummarizeArgs | None) -> Work:
+    """The model for this work."""
+    if isinstance(args, ClassifyArgs):
+        return Classifier(args)
+    if isinstance(args, EmbedArgs):
+        return Embedder(args)
+    assert args
+    return Summarizer(args)
