@@ -4,7 +4,7 @@ BIN := .venv/bin
 FAST := tests/unit tests/golden tests/contract
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-fast lint format verify generate golden lock bench control-plane clean
+.PHONY: help setup quickstart test test-fast lint format verify generate golden lock bench bench-apps control-plane clean
 
 help: ## Say what there is to make.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ lock: setup ## Resolve the pinned requirements anew.
 
 bench: setup ## Measure the operator on a real API server.
 	$(BIN)/python hack/bench/burst.py
+
+bench-apps: setup ## Measure the apps on this machine's Ray, each against a peer (15 minutes).
+	$(BIN)/python hack/bench/apps.py
+	$(BIN)/python hack/bench/traffic_split.py
+	$(BIN)/python hack/bench/openai.py
 
 control-plane: setup ## Start an etcd and a kube-apiserver to play with.
 	$(BIN)/python hack/control_plane.py run

@@ -1,12 +1,6 @@
 """The quickstart on real Ray and real vLLM, on the CPU: the runner as a person starts, asks and stops it."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -14,114 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-import yaml
+from pages import examples, shape
 
-from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.plan.plan import make_plan
-from llmpipeline.render.serve_config import serve_config
 from llmpipeline_serve.local.ask import ask
 from llmpipeline_serve.local.job import Application
+from local_runner import START_SECONDS, STOP_SECONDS, Runner, rendered, running, sample_apps
 
-ROOT = Path(__file__).parents[2]
-# With nothing in the page cache, importing vLLM alone takes minutes.
-START_SECONDS = 400
-STOP_SECONDS = 60
-
-SAMPLE = ROOT / "manifests" / "samples" / "quickstart.yaml"
-
-
-def sample_apps() -> list[dict[str, Any]]:
-    """The applications of the sample, as the cluster's Ray would get them."""
-    parsed = parse(yaml.safe_load(SAMPLE.read_text()))
-    assert isinstance(parsed, LLMPipeline)
-    apps: list[dict[str, Any]] = serve_config(make_plan(parsed))["applications"]
-    return apps
-
-
-HELLO, CHAT = sample_apps()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Runner:
-    """The runner as a subprocess in a process group of its own, as a shell would start it."""
-
-    def __init__(self, temporary: Path, *apps: dict[str, Any], port: int = 0, check: bool = False) -> None:
-        """With apps, the runner with a job of these; without, `llmpipeline serve` with the sample."""
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.temporary = temporary
-        options = ["--tiny-models", "--port", str(self.port)]
-        command = ["llmpipeline_serve.local"] if apps else ["llmpipeline", "serve", "-f", str(SAMPLE), *options]
-        search_path = os.pathsep.join(str(ROOT / package) for package in ("serve_apps", "operator"))
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": search_path, "TMPDIR": str(temporary)},
-            start_new_session=True,
-        )
-        assert self.process.stdin
-        if apps:
-            self.process.stdin.write(json.dumps(self._job(list(apps), check=check)))
-        self.process.stdin.close()
-        self.out: list[str] = []
-        self.err: list[str] = []
-        for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
-            threading.Thread(target=lambda s=stream, to=lines: to.extend(s), daemon=True).start()
-        self.descendants: set[psutil.Process] = set()
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _job(self, apps: list[dict[str, Any]], *, check: bool) -> dict[str, Any]:
-        config = {"http_options": {"host": "0.0.0.0", "port": 8000}, "applications": apps}
-        rest = {"name": "test", "env": {}, "cpus": 8, "port": self.port, "tiny_models": True, "check": check}
-        return {"serve_config": config, **rest}
-
-    def _watch(self) -> None:
-        """Remember every process that ever was below the runner."""
-        while self.process.poll() is None:
-            try:
-                self.descendants |= set(psutil.Process(self.process.pid).children(recursive=True))
-            except psutil.NoSuchProcess:
-                return
-            time.sleep(0.1)
-
-    def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not any(text in line for line in self.err):
-            assert self.process.poll() is None, "".join(self.err)
-            assert time.monotonic() < deadline, "".join(self.err)
-            time.sleep(0.2)
-
-    def ctrl_c(self) -> None:
-        """Signal the whole process group, which is what a terminal does."""
-        os.killpg(self.process.pid, signal.SIGINT)
-
-    def left(self) -> list[psutil.Process]:
-        return [p for p in self.descendants if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-
-    def dashboard_option(self, name: str) -> str:
-        """Return an option of the command that Ray's dashboard runs as."""
-        commands = (process.cmdline() for process in self.left())
-        dashboard = next(command for command in commands if any("dashboard/dashboard.py" in word for word in command))
-        return next(word.partition("=")[2] for word in dashboard if word.startswith(f"{name}="))
-
-    def end(self) -> None:
-        """Whatever a test did, leave nothing behind: ours are the runner and what we saw below it."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(STOP_SECONDS)
-        for process in self.left():
-            process.kill()
+# The applications of the sample, as the cluster's Ray would get them.
+HELLO, CHAT = rendered(*sample_apps("quickstart"))
 
 
 @pytest.fixture
@@ -141,12 +36,8 @@ def start(tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     """One running quickstart for all the tests that only ask it."""
-    runner = Runner(tmp_path_factory.mktemp("quickstart"))
-    try:
-        runner.wait_for("Ctrl-C stops it")
+    with running(tmp_path_factory.mktemp("quickstart")) as runner:
         yield runner
-    finally:
-        runner.end()
 
 
 def get(url: str) -> Any:
@@ -194,6 +85,19 @@ def test_chat(quickstart: Runner) -> None:
     assert answer["choices"][0]["message"]["content"]
     assert answer["usage"]["completion_tokens"] == 24
     assert answer["usage"]["prompt_tokens"] > 0
+
+
+def test_the_example_on_the_page(quickstart: Runner) -> None:
+    """Every field of the page is there and of its type; vLLM adds more with each version."""
+    ((_, path, body, answer),) = examples("openai")
+    found = shape(json.loads(b"".join(post(f"{quickstart.url}{path}", json.loads(body)))))
+    told = shape(json.loads(answer))
+    for part, whole in (
+        (told.pop("usage"), found["usage"]),
+        (told.pop("choices")[0], found["choices"][0]),
+        (told, found),
+    ):
+        assert part.items() <= whole.items()
 
 
 def test_chat_streams(quickstart: Runner) -> None:

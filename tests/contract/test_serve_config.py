@@ -2,6 +2,9 @@
 
 import importlib
 import json
+import subprocess
+import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from llmpipeline.plan.plan import make_plan
 from llmpipeline.render.serve_config import serve_config, serve_config_text
 
 SAMPLES = sorted((Path(__file__).resolve().parents[2] / "manifests" / "samples").glob("*.yaml"))
+(QUICKSTART,) = [sample for sample in SAMPLES if sample.stem == "quickstart"]
 
 
 def config_of(sample: Path) -> dict[str, Any]:
@@ -39,18 +43,35 @@ def test_paths_resolve_and_arguments_parse(sample: Path) -> None:
         module, name = app["import_path"].split(":")
         if not module.startswith(("ray.", "llmpipeline_serve.")):
             continue
-        assert callable(getattr(importlib.import_module(module), name))
-        if module == "llmpipeline_serve.hello":
-            from llmpipeline_serve.args import HelloArgs
+        build = getattr(importlib.import_module(module), name)
+        if module.startswith("llmpipeline_serve."):
+            # What Serve itself does with the arguments of a builder.
+            typing.get_type_hints(build)["args"].model_validate(app["args"])
+        if module == "llmpipeline_serve.traffic_split.app":
+            from llmpipeline_serve.traffic_split.args import Settings
 
-            HelloArgs.model_validate(app["args"])
+            Settings.model_validate(app["deployments"][0]["user_config"])
+        if module == "llmpipeline_serve.batch":
+            from llmpipeline_serve.args import BatchSettings
+
+            BatchSettings.model_validate(app["deployments"][0]["user_config"])
+
+
+def test_importing_the_apps_imports_no_engine() -> None:
+    """Serve imports an app once more to build it: with vLLM or Transformers in it, each deploy would take longer."""
+    modules = sorted(
+        {app["import_path"].split(":")[0] for sample in SAMPLES for app in config_of(sample)["applications"]}
+    )
+    ours = [module for module in modules if module.startswith("llmpipeline_serve.")]
+    code = f"import sys, {', '.join(ours)}; print([m for m in ('vllm', 'transformers', 'torch') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_ray_takes_the_llm_config() -> None:
     from ray.llm._internal.serve.core.server.builder import _get_deployment_name
     from ray.serve.llm import LLMConfig
 
-    (app,) = [app for app in config_of(SAMPLES[-1])["applications"] if app["name"] == "chat"]
+    (app,) = [app for app in config_of(QUICKSTART)["applications"] if app["name"] == "chat"]
     (given,) = app["args"]["llm_configs"]
     config = LLMConfig.model_validate(given)
     assert config.accelerator_type == "L4"
@@ -72,7 +93,7 @@ def test_rays_autoscaler_sees_the_accelerator_of_a_group() -> None:
 
     from llmpipeline.render.rayservice import rayservice
 
-    parsed = parse(yaml.safe_load(SAMPLES[-1].read_text()))
+    parsed = parse(yaml.safe_load(QUICKSTART.read_text()))
     assert isinstance(parsed, LLMPipeline)
     cluster = rayservice(parsed, make_plan(parsed))["spec"]["rayClusterConfig"]
     document = {"metadata": {"name": "x", "namespace": "y"}, "spec": cluster}

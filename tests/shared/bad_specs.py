@@ -75,6 +75,15 @@ def _add_app(app: Document) -> Edit:
     return lambda document: document["spec"]["apps"].append(app)
 
 
+def _graph(node: Document) -> Document:
+    return {"name": "x", "graph": {"nodes": [{"name": "a", **node}]}}
+
+
+def _split(**fields: Any) -> Edit:
+    one = {"name": "a", "app": "hello", "weight": 1}
+    return _add_app({"name": "front", "trafficSplit": {"variants": [one], **fields}})
+
+
 _HELLO: Document = {"hello": {}}
 _SOURCE = "spec.apps[1].openai.models[0].source"
 _GROUP = {"name": "g", "maxReplicas": 2, "accelerator": {"type": "L4", "count": 1}}
@@ -94,8 +103,8 @@ CASES = [
         _app(0, custom={"importPath": "a:b"}),
         _app(0, hello={"message": "hi"}),
         "spec.apps[0]",
-        "exactly one of hello, openai and custom",
-        "exactly one of hello, openai and custom",
+        "exactly one of hello, openai, generate",
+        "exactly one of hello, openai, generate",
     ),
     Case(
         "no kind in an app",
@@ -213,5 +222,114 @@ CASES = [
         "spec.apps[1].openai.models[0].accelerator.type",
         "'L4'",
         "Unsupported value",
+    ),
+    Case(
+        "a graph's node of two kinds",
+        _add_app(_graph({"preprocess": {}, "http": {"url": "http://a/b"}})),
+        _add_app(_graph({"preprocess": {}})),
+        "spec.apps[3].graph.nodes[0]",
+        "exactly one of preprocess",
+        "exactly one of preprocess",
+    ),
+    Case(
+        "a node's name that is no variable",
+        _add_app(_graph({"preprocess": {}, "name": "my-node"})),
+        _add_app(_graph({"preprocess": {}, "name": "my_node"})),
+        "spec.apps[3].graph.nodes[0].name",
+        "does not match",
+        "should match",
+    ),
+    Case(
+        "tokens without a tokenizer",
+        _add_app(_graph({"preprocess": {"maxTokens": 5}})),
+        _add_app(_graph({"preprocess": {"maxTokens": 5, "tokenizer": {"path": "/t"}}})),
+        "spec.apps[3].graph.nodes[0].preprocess.maxTokens",
+        "needs a tokenizer",
+        "needs a tokenizer",
+    ),
+    Case(
+        "a graph's node that may not wait and must not",
+        _add_app(_graph({"preprocess": {}, "replicas": 1, "autoscaling": {"maxReplicas": 2}})),
+        _add_app(_graph({"preprocess": {}, "autoscaling": {"maxReplicas": 2}})),
+        "spec.apps[3].graph.nodes[0]",
+        "replicas or autoscaling",
+        "replicas or autoscaling",
+    ),
+    Case(
+        "a batch of no kind",
+        _add_app({"name": "x", "batch": {"maxBatchSize": 2}}),
+        _add_app({"name": "x", "batch": {"classify": {"model": {"path": "/m"}}, "maxBatchSize": 2}}),
+        "spec.apps[3].batch",
+        "exactly one of classify, embed and custom",
+        "exactly one of classify, embed and custom",
+    ),
+    Case(
+        "tensor parallel on CPUs",
+        _add_app({"name": "x", "generate": {"model": {"path": "/m"}, "tensorParallelSize": 2}}),
+        _add_app(
+            {
+                "name": "x",
+                "generate": {"model": {"path": "/m"}, "tensorParallelSize": 2, "accelerator": {"type": "L4"}},
+            }
+        ),
+        "spec.apps[3].generate.tensorParallelSize",
+        "give accelerator",
+        "give accelerator",
+    ),
+    Case(
+        "a temperature too high",
+        _add_app({"name": "x", "generate": {"model": {"path": "/m"}, "sampling": {"temperature": 3}}}),
+        _add_app({"name": "x", "generate": {"model": {"path": "/m"}, "sampling": {"temperature": 0.5}}}),
+        "spec.apps[3].generate.sampling.temperature",
+        "less than or equal to 2",
+        "less than or equal to 2",
+    ),
+    Case(
+        "a GPU type without GPUs",
+        _app(0, hello={"resources": {"accelerator": "L4"}}),
+        _app(0, hello={"resources": {"accelerator": "L4", "gpus": 1}}),
+        "spec.apps[0].hello.resources.accelerator",
+        "give gpus too",
+        "give gpus too",
+    ),
+    Case(
+        "every weight 0",
+        _split(variants=[{"name": "a", "app": "hello", "weight": 0}]),
+        _split(),
+        "spec.apps[3].trafficSplit.variants",
+        "every weight is 0",
+        "every weight is 0",
+    ),
+    Case(
+        "sticky by two",
+        _split(sticky={"header": "A", "cookie": "b"}),
+        _split(sticky={"cookie": "b"}),
+        "spec.apps[3].trafficSplit.sticky",
+        "exactly one of header and cookie",
+        "exactly one of header and cookie",
+    ),
+    Case(
+        "a model that embeds and is routed by prefix",
+        _model(task="Embed", routing="PrefixAware"),
+        _model(task="Generate", routing="PrefixAware"),
+        "spec.apps[1].openai.models[0].task",
+        "are for models that generate",
+        "are for models that generate",
+    ),
+    Case(
+        "a rank that vLLM does not take",
+        _model(lora={"uri": "s3://a/b", "maxRank": 9}),
+        _model(lora={"uri": "s3://a/b", "maxRank": 16}),
+        "spec.apps[1].openai.models[0].lora.maxRank",
+        "give the next larger one",
+        "give the next larger one",
+    ),
+    Case(
+        "prefill apart with adapters",
+        _model(prefill={}, lora={"uri": "s3://a/b"}),
+        _model(prefill={}),
+        "spec.apps[1].openai.models[0].prefill",
+        "goes with neither lora nor routing",
+        "goes with neither lora nor routing",
     ),
 ]

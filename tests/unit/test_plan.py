@@ -60,7 +60,7 @@ def test_light_replicas_use_spare_cpus_of_gpu_pods() -> None:
 
 
 def test_light_replicas_get_a_group_where_gpu_pods_have_no_room() -> None:
-    planned = plan(chat(model()), {"name": "hello", "hello": {"replicas": 3}})
+    planned = plan(chat(model()), {"name": "hello", "hello": {"replicas": 4}})
     assert [group.name for group in planned.groups] == ["h100-x1", "cpu"]
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from llmpipeline_serve.local.adapt import Machine, adapt
+from llmpipeline_serve.local.adapt import adapt
+from llmpipeline_serve.local.adapt_engine import Machine
 
-LAPTOP = Machine(port=8001, gpus=0, tiny_model=None)
-TINY_LAPTOP = Machine(port=8001, gpus=0, tiny_model="/tiny")
-GPU_MACHINE = Machine(port=8001, gpus=1, tiny_model=None)
+TINY = {kind: f"/tiny/{kind}" for kind in ("generate", "classify", "embed", "summarize")}
+LAPTOP = Machine(port=8001, gpus=0, haproxy=False, tiny_models=None)
+TINY_LAPTOP = Machine(port=8001, gpus=0, haproxy=False, tiny_models=TINY)
+GPU_MACHINE = Machine(port=8001, gpus=1, haproxy=False, tiny_models=None)
 
 
 def model(**changed: Any) -> dict[str, Any]:
@@ -67,7 +69,6 @@ def test_a_model_without_gpus() -> None:
         "engine_kwargs": {"max_model_len": 8192, "tensor_parallel_size": 1, "enforce_eager": True},
         "placement_group_config": {"bundles": [{"CPU": 1}]},
         "deployment_config": {"autoscaling_config": {"min_replicas": 1, "max_replicas": 2}, "max_ongoing_requests": 64},
-        "runtime_env": {"env_vars": {"TORCHDYNAMO_DISABLE": "1"}},
     }
     assert changes[1:] == [
         "chat: model qwen3-0.6b: on the CPU instead of L4, with nothing compiled (enforce_eager)",
@@ -79,7 +80,7 @@ def test_a_model_without_gpus() -> None:
 def test_a_tiny_model() -> None:
     engine = {"max_model_len": 8192, "quantization": "awq", "tool_call_parser": "hermes", "max_num_seqs": 8}
     found, changes = adapted_model(TINY_LAPTOP, engine_kwargs=engine, lora_config={"max_num_adapters_per_replica": 2})
-    assert found["model_loading_config"] == {"model_id": "qwen3-0.6b", "model_source": "/tiny"}
+    assert found["model_loading_config"] == {"model_id": "qwen3-0.6b", "model_source": "/tiny/generate"}
     assert found["engine_kwargs"] == {
         "max_model_len": 256,
         "max_num_seqs": 8,
@@ -168,6 +169,82 @@ def test_a_deployment_with_gpus() -> None:
     serve_config, changes = adapt(given, GPU_MACHINE)
     assert serve_config["applications"][0]["deployments"][0]["ray_actor_options"] == {"num_gpus": 1}
     assert changes == ["mine: D: accelerator_type L4 left out, this machine has none"]
+
+
+def test_nothing_is_compiled_and_the_apps_own_variables_stay() -> None:
+    """In the app's environment: Ray would put a model's in its place, and the prompts would be logged."""
+    config = chat(model())
+    config["applications"][0]["runtime_env"] = {"env_vars": {"RAYLLM_ENABLE_REQUEST_PROMPT_LOGS": "0", "HF_HOME": "/x"}}
+    (app,) = adapt(config, LAPTOP).serve_config["applications"]
+    assert app["runtime_env"] == {"env_vars": {"RAYLLM_ENABLE_REQUEST_PROMPT_LOGS": "0", "TORCHDYNAMO_DISABLE": "1"}}
+    assert "runtime_env" not in app["args"]["llm_configs"][0]
+
+
+@pytest.mark.parametrize(("haproxy", "left"), [(False, {}), (True, {"RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING": "1"})])
+def test_only_haproxy_passes_requests_directly(haproxy: bool, left: dict[str, str]) -> None:
+    config = chat(model())
+    config["applications"][0]["runtime_env"] = {"env_vars": {"RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING": "1"}}
+    (app,) = adapt(config, LAPTOP._replace(haproxy=haproxy)).serve_config["applications"]
+    assert app["runtime_env"]["env_vars"] == {**left, "TORCHDYNAMO_DISABLE": "1"}
+
+
+HUB = {"repository": "a/b"}
+
+
+def test_a_graph_with_tiny_models() -> None:
+    nodes = [
+        {"name": "clean", "preprocess": {"tokenizer": HUB}},
+        {"name": "kind", "classify": {"model": HUB}},
+        {"name": "short", "summarize": {"model": HUB, "max_tokens": 9}},
+        {"name": "vector", "embed": {"model": HUB, "pooling": "cls"}},
+        {
+            "name": "reply",
+            "generate": {"model": HUB, "prompt": "x", "engine": {"gpu_memory_utilization": 0.9, "quantization": "fp8"}},
+        },
+    ]
+    app = {"name": "g", "import_path": "llmpipeline_serve.graph.app:build", "args": {"nodes": nodes}}
+    serve_config, changes = adapt({"applications": [app]}, TINY_LAPTOP)
+    (adapted,) = serve_config["applications"]
+    clean, kind, short, vector, reply = adapted["args"]["nodes"]
+    assert clean["preprocess"] == {"tokenizer": {"path": "/tiny/generate"}}
+    assert kind["classify"] == {"model": {"path": "/tiny/classify"}}
+    assert short["summarize"] == {"model": {"path": "/tiny/summarize"}, "max_tokens": 9}
+    assert vector["embed"] == {"model": {"path": "/tiny/embed"}, "pooling": "cls"}
+    assert reply["generate"] == {
+        "model": {"path": "/tiny/generate"},
+        "prompt": "x",
+        "engine": {"max_model_len": 256, "dtype": "bfloat16", "enforce_eager": True},
+        "sampling": {"max_tokens": 32},
+    }
+    assert adapted["runtime_env"] == {"env_vars": {"TORCHDYNAMO_DISABLE": "1"}}
+    assert "g: node kind: a tiny random model made here instead of a/b; its answers are noise" in changes
+    assert "g: node reply: quantization left out, the tiny model has no use for it" in changes
+
+
+def test_prefill_and_decode_become_one() -> None:
+    kv_transfer = {"kv_connector": "NixlConnector", "kv_role": "kv_both"}
+    configs = {
+        f"{part}_config": model(engine_kwargs={"kv_transfer_config": kv_transfer}) for part in ("prefill", "decode")
+    }
+    app = {"name": "chat", "import_path": "ray.serve.llm:build_pd_openai_app", "args": configs}
+    serve_config, changes = adapt({"applications": [app]}, TINY_LAPTOP)
+    (adapted,) = serve_config["applications"]
+    assert adapted["import_path"] == "ray.serve.llm:build_openai_app"
+    (config,) = adapted["args"]["llm_configs"]
+    assert "kv_transfer_config" not in config["engine_kwargs"]
+    assert "chat: prompts are read and answers written by the same replica" in changes
+
+
+def test_a_tiny_embedder_stands_in_for_an_embedder() -> None:
+    found, _ = adapted_model(TINY_LAPTOP, engine_kwargs={"runner": "pooling"})
+    assert found["model_loading_config"]["model_source"] == "/tiny/embed"
+    assert found["engine_kwargs"]["runner"] == "pooling"
+
+
+def test_a_traffic_split_asks_on_the_port_of_this_machine() -> None:
+    app = {"name": "s", "import_path": "llmpipeline_serve.traffic_split.app:build", "args": {"port": 8000}}
+    serve_config, _ = adapt({"applications": [app]}, LAPTOP)
+    assert serve_config["applications"][0]["args"] == {"port": 8001}
 
 
 def test_nothing_to_change() -> None:

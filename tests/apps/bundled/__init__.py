@@ -1,0 +1,1 @@
+"""The bundled apps, all on one Ray that ends when their tests do."""

@@ -1,0 +1,104 @@
+"""How single items become batches, with a function that says what it was given. (On real models: tests/apps.)"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from llmpipeline_serve.args import BatchSettings
+from llmpipeline_serve.batching import Batcher, one_by_one_if_needed
+
+
+class Recorder:
+    """A batch function that works while its gate is closed."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, items: Sequence[Any]) -> list[Any]:
+        self.batches.append(list(items))
+        assert self.gate.wait(10)
+        return [item * 10 for item in items]
+
+    async def begun(self, count: int) -> None:
+        while len(self.batches) < count:
+            await asyncio.sleep(0.001)
+
+
+async def test_what_comes_while_the_function_works_is_the_next_batch() -> None:
+    work = Recorder()
+    batcher = Batcher(work)
+    assert await asyncio.gather(*(batcher(item) for item in range(20))) == [item * 10 for item in range(20)]
+    assert [len(batch) for batch in work.batches] == [8, 8, 4]
+    work.gate.clear()
+    first = asyncio.ensure_future(batcher(1))
+    await work.begun(4)
+    rest = [asyncio.ensure_future(batcher(item)) for item in (2, 3)]
+    await asyncio.sleep(0)
+    work.gate.set()
+    await asyncio.gather(first, *rest)
+    assert work.batches[3:] == [[1], [2, 3]]
+
+
+async def test_a_wait_fills_the_batch_and_ends_when_it_is_full() -> None:
+    work = Recorder()
+    batcher = Batcher(work)
+    batcher.configure(BatchSettings(max_batch_size=2, batch_wait_milliseconds=60_000))
+    alone = asyncio.ensure_future(batcher(1))
+    await asyncio.sleep(0.01)
+    assert work.batches == []
+    await asyncio.wait_for(batcher(2), 10)
+    await alone
+    assert work.batches == [[1, 2]]
+    batcher.configure(BatchSettings(max_batch_size=2, batch_wait_milliseconds=50))
+    began = time.monotonic()
+    await batcher(3)
+    assert time.monotonic() - began >= 0.05
+    assert work.batches[1:] == [[3]]
+
+
+async def test_settings_hold_from_the_next_batch_on() -> None:
+    work = Recorder()
+    batcher = Batcher(work)
+    batcher.configure(BatchSettings(max_batch_size=1))
+    await asyncio.gather(*(batcher(item) for item in range(3)))
+    batcher.configure(BatchSettings(max_batch_size=3))
+    await asyncio.gather(*(batcher(item) for item in range(3)))
+    assert [len(batch) for batch in work.batches] == [1, 1, 1, 3]
+
+
+async def test_who_no_longer_waits_is_not_done() -> None:
+    work = Recorder()
+    batcher = Batcher(work)
+    batcher.configure(BatchSettings(max_batch_size=1))
+    work.gate.clear()
+    first, gone, last = (asyncio.ensure_future(batcher(item)) for item in (1, 2, 3))
+    await work.begun(1)
+    gone.cancel()
+    await asyncio.sleep(0)
+    work.gate.set()
+    assert await first == 10
+    assert await last == 30
+    assert work.batches == [[1], [3]]
+
+
+def _picky(items: Sequence[Any]) -> list[Any]:
+    if "bad" in items:
+        raise RuntimeError(f"bad among {len(items)}")
+    return [item if item != "odd" else KeyError(item) for item in items]
+
+
+async def test_a_bad_item_fails_alone() -> None:
+    results = await asyncio.gather(*map(Batcher(_picky), ["a", "bad", "odd", "b"]), return_exceptions=True)
+    assert [type(result).__name__ for result in results] == ["str", "RuntimeError", "KeyError", "str"]
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_function_must_give_a_result_for_each(count: int) -> None:
+    (failed, *_) = one_by_one_if_needed(lambda items: [1] * count, ["a", "b"])
+    assert "a result for each item" in str(failed)

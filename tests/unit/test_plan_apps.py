@@ -1,0 +1,159 @@
+"""What the plan makes of generate, graph and batch, and what it refuses."""
+
+from typing import Any
+
+import pytest
+from bad_specs import sample
+
+from llmpipeline.api.parse import parse
+from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.plan.plan import make_plan
+from llmpipeline.plan.types import Plan
+
+MODEL = {"path": "/m"}
+
+
+def plan(app: dict[str, Any], **ray: Any) -> Plan:
+    document = sample()
+    document["spec"]["apps"] = [{"name": "a", **app}]
+    document["spec"]["ray"] |= ray
+    parsed = parse(document)
+    assert isinstance(parsed, LLMPipeline), parsed
+    return make_plan(parsed)
+
+
+def problems(app: dict[str, Any]) -> list[str]:
+    return [str(problem).removeprefix("spec.apps[0].") for problem in plan(app).problems]
+
+
+def graph(*nodes: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"graph": {"nodes": list(nodes), **fields}}
+
+
+def node(name: str, *after: str, **fields: Any) -> dict[str, Any]:
+    kind = (
+        fields if fields.keys() & {"preprocess", "classify", "summarize", "embed", "generate", "http", "custom"} else {}
+    )
+    return {"name": name, "after": list(after), **({} if kind else {"preprocess": {}}), **fields}
+
+
+def inputs(app: dict[str, Any]) -> dict[str, str]:
+    planned = plan(app)
+    assert not planned.problems, planned.problems
+    return {node["name"]: node["input"] for node in planned.applications[0].args["nodes"]}
+
+
+def test_a_node_works_on_the_text_before_it() -> None:
+    classify = {"classify": {"model": MODEL}}
+    nodes = [node("clean"), node("kind", "clean", **classify), node("again", "kind", "clean", **classify)]
+    assert inputs(graph(*nodes)) == {"clean": "request.text", "kind": "clean.text", "again": "clean.text"}
+
+
+def test_own_code_gets_all_that_is_before_it() -> None:
+    nodes = [node("clean"), node("mine", "clean", custom={"importPath": "a:b"})]
+    assert inputs(graph(*nodes))["mine"] == "{'request': request, 'clean': clean}"
+
+
+def test_each_node_is_a_deployment_that_scales_alone() -> None:
+    scaled = node("b", "a", classify={"model": MODEL}, autoscaling={"maxReplicas": 3}, resources={"gpus": 1})
+    planned = plan(graph(node("a"), scaled))
+    front, first, second = planned.applications[0].deployments
+    assert (front["name"], first["name"], second["name"]) == ("Graph", "a", "b")
+    assert second["autoscaling_config"]["max_replicas"] == 3
+    assert second["ray_actor_options"] == {"num_cpus": 1, "num_gpus": 1}
+    assert planned.gpus == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("app", "says"),
+    [
+        (
+            graph(node("a", "b"), node("b", "c"), node("c", "a")),
+            "graph.nodes[0].after: the nodes wait for each other: a",
+        ),
+        (graph(node("a", "a")), "graph.nodes[0].after: the nodes wait for each other: a after a"),
+        (graph(node("a", "x")), "graph.nodes[0].after[0]: there is no node x; there are: a"),
+        (graph(node("request")), "graph.nodes[0].name: request means something else in templates"),
+        (graph(node("a"), node("b"), output={"x": "b.text"}), "graph.nodes[0].name: nothing uses the result of a"),
+        (graph(node("a"), output={"x": "c.text"}), "graph.output.x: there is no node c; known here: request, a"),
+        (graph(node("a"), output={"x": [{"y": "a."}]}), "graph.output.x[0].y: is not Jinja2"),
+        (graph(node("a"), output={"x": "{{ a }}"}), "graph.output.x: "),
+        (graph(node("a"), output={}), "graph.nodes[0].name: nothing uses the result of a"),
+        (graph(node("a"), node("b", when="a.text")), "graph.nodes[1].when: b does not come after a"),
+        (graph(node("a", input="request.text.format(1)")), "graph.nodes[0].input: only range can be called"),
+        (
+            graph(node("a"), node("b"), node("c", "a", "b")),
+            "graph.nodes[2].input: c comes after several nodes that make",
+        ),
+        (
+            graph(node("a", generate={"model": MODEL, "prompt": "{% set x = 1 %}"})),
+            "graph.nodes[0].generate.prompt: assign is not allowed",
+        ),
+        (
+            graph(node("a", generate={"model": MODEL, "prompt": "x"}, input="request.text")),
+            "graph.nodes[0].input: a generate node works on its prompt",
+        ),
+        (
+            graph(node("a", generate={"model": MODEL, "prompt": "x", "engine": {"extra": {"dtype": "auto"}}})),
+            "graph.nodes[0].generate.engine.extra.dtype: the engine argument dtype has a field of its own",
+        ),
+        (
+            {"generate": {"model": MODEL, "engine": {"extra": {"max_model_len": 1}}}},
+            "generate.engine.extra.max_model_len: the engine argument",
+        ),
+        (
+            {"generate": {"model": MODEL, "accelerator": {"type": "L4"}, "resources": {"gpus": 1}}},
+            "generate.resources.gpus: the GPUs of a model are those of accelerator",
+        ),
+        (
+            {"batch": {"classify": {"model": MODEL}, "maxBatchSize": 64, "maxOngoingRequests": 8}},
+            "batch.maxOngoingRequests: a batch holds only requests in work, so with 8 it never has 64",
+        ),
+    ],
+)
+def test_refused_when_the_resource_is_checked(app: dict[str, Any], says: str) -> None:
+    found = problems(app)
+    assert any(problem.startswith(says) for problem in found), found
+    assert len(found) == 1
+
+
+def test_generate_on_gpus() -> None:
+    planned = plan({"generate": {"model": MODEL, "accelerator": {"type": "L4"}, "tensorParallelSize": 2}})
+    app = planned.applications[0]
+    assert app.deployments[0]["ray_actor_options"] == {"num_cpus": 1, "num_gpus": 2, "accelerator_type": "L4"}
+    assert app.args["engine"] == {
+        "gpu_memory_utilization": 0.9, "tensor_parallel_size": 2, "distributed_executor_backend": "mp",
+    }  # fmt: skip
+    assert [(group.name, group.gpus) for group in planned.groups] == [("l4-x2", 2)]
+
+
+def test_the_queue_ends_where_the_user_does_not_say() -> None:
+    app = plan({"batch": {"classify": {"model": MODEL}, "replicas": 10}}).applications[0]
+    assert app.deployments[0]["max_queued_requests"] == 4 * 16 * 10
+    assert app.deployments[0]["backpressure_config"] == {"status_code": 503, "retry_after_s": 1}
+    endless = plan({"batch": {"classify": {"model": MODEL}, "maxQueuedRequests": -1}}).applications[0]
+    assert endless.deployments[0]["max_queued_requests"] == -1
+
+
+def test_limits_reach_the_app() -> None:
+    limits = {"timeoutSeconds": 5, "maxBodySize": "1Mi", "logPrompts": True}
+    args = plan({"generate": {"model": MODEL, **limits}}).applications[0].args
+    assert args["limits"] == {"timeout_seconds": 5, "max_body_bytes": 2**20, "log_prompts": True}
+
+
+def test_downloaded_models_are_kept_where_the_resource_says() -> None:
+    planned = plan({"batch": {"classify": {"model": MODEL}}}, modelCachePath="/cache/")
+    assert planned.applications[0].runtime_env == {
+        "env_vars": {"HF_HOME": "/cache/huggingface", "LLMPIPELINE_MODEL_CACHE": "/cache/object-store"}
+    }
+    assert plan({"hello": {}}, modelCachePath="/cache").applications[0].runtime_env is None
+
+
+def test_one_token_for_all_models_of_a_pipeline() -> None:
+    def hub(secret: str) -> dict[str, Any]:
+        return {"model": {"huggingFace": {"repository": "a/b", "tokenSecretRef": {"name": secret, "key": "k"}}}}
+
+    app = graph(node("a", classify=hub("x")), node("b", embed=hub("y")))
+    (problem,) = problems(app)
+    assert problem.startswith("graph.nodes[1].embed.model.huggingFace.tokenSecretRef: the models of one pipeline")
+    assert plan(graph(node("a", classify=hub("x")))).applications[0].secrets == (("HF_TOKEN", "x", "k"),)
