@@ -76,10 +76,10 @@ class Child:
 def free_port() -> int:
     """A loopback port that is free now and stays ours to use again after a restart.
 
-    Below the range that the kernel gives to outgoing connections: a client that keeps trying a stopped server's port
-    in that range can be given this very port as its own end, connects to itself, and the server cannot come back.
+    Below Ray Serve's ports for replicas (30000 to 31000), and below the range that the kernel gives to outgoing
+    connections: a client that keeps trying a stopped server's port in that range can be given this very port as its own end, connects to itself, and the server cannot come back.
     """
-    ports = list(range(20000, 32000))
+    ports = list(range(20000, 30000))
     random.shuffle(ports)
     for port in ports:
         with socket.socket() as probe:
@@ -88,4 +88,4 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise RuntimeError("no loopback port between 20000 and 32000 is free")
+    raise RuntimeError("no loopback port between 20000 and 30000 is free")

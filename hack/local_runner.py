@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import Any
 import psutil
 import yaml
 
+from child_process import free_port
 from llmpipeline.api.parse import parse
 from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.plan.plan import make_plan
@@ -34,13 +34,6 @@ LOGGING = {"encoding": "JSON"}
 
 SAMPLES = ROOT / "manifests" / "samples"
 SAMPLE = SAMPLES / "quickstart.yaml"
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def sample_apps(name: str) -> list[dict[str, Any]]:

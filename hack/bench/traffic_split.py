@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from http_load import Target, compared, paired
 
-from local_runner import Runner, as_in_pods, free_port, rendered, running
+from child_process import free_port
+from local_runner import Runner, as_in_pods, rendered, running
 
 SMALL = {"cpus": "100m"}
 CLIENTS = 16

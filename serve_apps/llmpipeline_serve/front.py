@@ -89,22 +89,22 @@ class Front:
         yield b"data: [DONE]\n\n"
 
 
-def unwrapped(error: Exception) -> Exception:
-    """What another deployment raised, without Ray's wrapping."""
+def translated(error: Exception) -> Exception:
+    """What asking another deployment raised: its own error without Ray's wrapping, or that it takes no request now."""
+    if isinstance(error, BackPressureError):
+        return overloaded("the queue is full; try again later")
+    if isinstance(error, RayActorError | DeploymentUnavailableError):
+        return overloaded("a replica is being replaced; try again", retry_after_seconds=5)
     return error.cause if isinstance(error, RayTaskError) and isinstance(error.cause, Exception) else error
 
 
 def explain(error: Exception, timeout_seconds: float) -> ApiError:
     """Any error as the client is told of it. What the client cannot mend is logged and not told."""
-    error = unwrapped(error)
+    error = translated(error)
     if isinstance(error, ApiError):
         return error
     if isinstance(error, TimeoutError):
         return timed_out(f"no answer within {timeout_seconds:g} seconds")
-    if isinstance(error, BackPressureError):
-        return overloaded("the queue is full; try again later")
-    if isinstance(error, RayActorError | DeploymentUnavailableError):
-        return overloaded("a replica is being replaced; try again", retry_after_seconds=5)
     logger.error("request failed", exc_info=error)
     return internal()
 

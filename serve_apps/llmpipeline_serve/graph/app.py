@@ -8,13 +8,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from ray import serve
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError
 from ray.serve import Application
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.requests import Request
 from starlette.responses import Response
 
-from llmpipeline_serve.front import Answer, Front, unwrapped
+from llmpipeline_serve.front import Answer, Front, translated
 from llmpipeline_serve.graph import nodes
 from llmpipeline_serve.graph.args import GraphArgs, NodeArgs
 from llmpipeline_serve.graph.run import Compilation
@@ -50,8 +51,8 @@ class Graph:
             # Another node failed, the time is over or the client has gone: nobody waits for this one any more.
             response.cancel()
             raise
-        except RayTaskError as error:
-            raise unwrapped(error) from error
+        except (RayError, RayServeException) as error:
+            raise translated(error) from error
         return result
 
 

@@ -84,6 +84,13 @@ def _graphs(service: str) -> list[dict[str, Any]]:
         {"name": "deep", "graph": {"nodes": deep, "output": output, "ingress": text}},
         {"name": "failing", "graph": {"nodes": failing, "ingress": {**text, "timeoutSeconds": 3}}},
         {"name": "services", "graph": {"nodes": services, "ingress": text}},
+        {
+            "name": "narrow",
+            "graph": {
+                "nodes": [node("nap", function="sleep", maxOngoingRequests=1, maxQueuedRequests=1)],
+                "ingress": {**text, "maxOngoingRequests": 32},
+            },
+        },
         {"name": "sleepy", "graph": {"nodes": [node("nap", function="sleep")], "ingress": text}},
     ]
 

@@ -100,6 +100,16 @@ def test_a_service_that_fails(bundled: Runner) -> None:
     assert "503" in answer.error["message"]
 
 
+def test_a_node_whose_queue_is_full(bundled: Runner) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as clients:
+        asked = [clients.submit(ask, f"{bundled.url}/narrow", {"seconds": 2}) for _ in range(8)]
+        answers = [it.result() for it in asked]
+    assert {answer.status for answer in answers} == {200, 503}
+    (refused, *_) = [answer for answer in answers if answer.status == 503]
+    assert (refused.error["type"], refused.error["field"]) == ("overloaded", "nodes.nap")
+    assert refused.headers["retry-after"] == "1"
+
+
 def test_a_change_lets_requests_in_work_end(bundled: Runner) -> None:
     """The replicas that it replaces are drained, and none of the requests that come meanwhile is lost."""
     with concurrent.futures.ThreadPoolExecutor(4) as clients:
