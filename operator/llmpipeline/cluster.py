@@ -6,6 +6,7 @@ are taken as plain dicts, and its discovery is not used: both resources are know
 """
 
 import json
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -118,6 +119,22 @@ class Cluster:
         path = _collection(names.RAY_GROUP, names.RAY_VERSION, names.RAY_SERVICE_PLURAL, namespace)
         return self._list(path, label_selector=names.LABEL_PIPELINE, header_params={"Accept": _METADATA_ONLY})
 
+    async def get(self, path: str) -> Manifest:
+        """What stands at any path of the API, where no method above reads it."""
+        return await self._request("get", path)
+
+    async def find(self, path: str) -> Manifest | None:
+        """As `get`; None where there is none."""
+        return await self._find(path)
+
+    def items(self, path: str, **selectors: str) -> AsyncIterator[Manifest]:
+        """The objects of any collection, page by page; `label_selector` and `field_selector` choose."""
+        return self._list(path, **selectors)
+
+    async def post(self, path: str, body: Manifest) -> Manifest:
+        """Posts what is answered and not kept, such as a review of rights."""
+        return await self._request("post", path, body=body)
+
     async def _find(self, path: str) -> Manifest | None:
         try:
             return await self._request("get", path)
@@ -163,7 +180,9 @@ class Cluster:
 async def connect() -> AsyncIterator[Cluster]:
     """A connection by the kubeconfig (KUBECONFIG, ~/.kube/config) or, in a Pod, its service account."""
     configuration = Configuration()
-    await load_config(client_configuration=configuration)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns in every Pod that there is no kubeconfig
+        await load_config(client_configuration=configuration)
     async with ApiClient(configuration) as client:
         yield Cluster(DynamicClient(client))
 

@@ -24,6 +24,8 @@ LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_PIPELINE: Final = f"{GROUP}/pipeline"
+# KubeRay's, on the Ray Pods: head or worker.
+LABEL_NODE_TYPE: Final = "ray.io/node-type"
 MANAGED_BY: Final = "llmpipeline-operator"
 
 # Condition types. `Accepted`: the spec can work. `Applied`: KubeRay has it. `Progressing`: something still moves.

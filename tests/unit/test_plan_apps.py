@@ -142,11 +142,11 @@ def test_limits_reach_the_app() -> None:
 
 
 def test_downloaded_models_are_kept_where_the_resource_says() -> None:
-    planned = plan({"batch": {"classify": {"model": MODEL}}}, modelCachePath="/cache/")
+    planned = plan({"batch": {"classify": {"model": MODEL}}}, modelCache={"path": "/cache/"})
     assert planned.applications[0].runtime_env == {
         "env_vars": {"HF_HOME": "/cache/huggingface", "LLMPIPELINE_MODEL_CACHE": "/cache/object-store"}
     }
-    assert plan({"hello": {}}, modelCachePath="/cache").applications[0].runtime_env is None
+    assert plan({"hello": {}}, modelCache={"path": "/cache"}).applications[0].runtime_env is None
 
 
 def test_one_token_for_all_models_of_a_pipeline() -> None:

@@ -7,7 +7,7 @@ from bad_specs import sample
 
 from llmpipeline.api.parse import parse
 from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.plan.openai import DIRECT, ENVIRONMENT, IMPORT_PATH, PREFILL_IMPORT_PATH, PREFIX_ROUTER
+from llmpipeline.plan.openai import DIRECT, IMPORT_PATH, NO_PROMPTS, PREFILL_IMPORT_PATH, PREFIX_ROUTER, THROUGHPUT
 from llmpipeline.plan.plan import make_plan
 from llmpipeline.plan.types import Plan
 
@@ -43,7 +43,7 @@ def test_one_plain_model_is_asked_directly() -> None:
     planned = plan(model())
     (app,) = planned.applications
     assert app.import_path == IMPORT_PATH
-    assert environment(planned) == ENVIRONMENT | DIRECT
+    assert environment(planned) == NO_PROMPTS | THROUGHPUT | DIRECT
     # Ray Serve LLM refuses settings for an ingress that there is not.
     assert app.args.keys() == {"llm_configs"}
     assert [demand.where for demand in planned.demands] == ["app chat, model m"]
@@ -70,7 +70,7 @@ LORA = {"uri": "s3://b/adapters/", "maxAdapters": 8, "maxRank": 64}
 )
 def test_else_an_ingress_takes_the_requests(models: list[dict[str, Any]], openai: dict[str, Any]) -> None:
     planned = plan(*models, **openai)
-    assert environment(planned) == ENVIRONMENT
+    assert environment(planned) == NO_PROMPTS | THROUGHPUT
     assert "ingress_deployment_config" in planned.applications[0].args
     assert planned.demands[-1].where == "app chat, ingress"
 

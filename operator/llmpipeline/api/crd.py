@@ -16,8 +16,8 @@ Schema = dict[str, Any]
 _COPIED: Final = frozenset(
     {
         "type", "description", "enum", "format", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems",
-        "maxItems", "required", "x-kubernetes-int-or-string", "x-kubernetes-list-map-keys", "x-kubernetes-list-type",
-        "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations",
+        "maxItems", "maxProperties", "required", "x-kubernetes-int-or-string", "x-kubernetes-list-map-keys",
+        "x-kubernetes-list-type", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations",
     }
 )  # fmt: skip
 
@@ -68,7 +68,14 @@ def crd() -> Schema:
                     "served": True,
                     "storage": True,
                     "schema": {"openAPIV3Schema": openapi_schema()},
-                    "subresources": {"status": {}},
+                    "subresources": {
+                        "status": {},
+                        "scale": {
+                            "specReplicasPath": ".spec.scale.replicas",
+                            "statusReplicasPath": ".status.scale.replicas",
+                            "labelSelectorPath": ".status.scale.selector",
+                        },
+                    },
                     "additionalPrinterColumns": _COLUMNS,
                 }
             ],
@@ -98,7 +105,7 @@ def _structural(node: Schema, definitions: Schema, where: str) -> Schema:
             result[keyword] = value
         elif keyword == "properties":
             result[keyword] = {name: _structural(item, definitions, f"{where}.{name}") for name, item in value.items()}
-        elif keyword == "items":
+        elif (keyword == "additionalProperties" and isinstance(value, dict)) or keyword == "items":
             result[keyword] = _structural(value, definitions, f"{where}[]")
         elif keyword == "default":
             if value not in (None, []):

@@ -1,18 +1,35 @@
 """The block that every Serve deployment takes, whichever app it belongs to."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.model import Model, Rule, at_most_one
-from llmpipeline.api.quantity import Quantity
+from llmpipeline.api.model import Model, Rule, any_object, at_most_one
+from llmpipeline.api.names import ImportPath
+from llmpipeline.api.quantity import Gpus, Quantity
 
 Count = Annotated[int, Field(ge=0, le=10_000)]
 PositiveCount = Annotated[int, Field(ge=1, le=10_000)]
 Requests = Annotated[int, Field(ge=1, le=1_000_000)]
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
-AcceleratorType = Literal["T4", "A10G", "L4", "L40S", "A100", "H100", "H200", "B200"]
+AcceleratorType = Literal[
+    "T4", "V100", "A10G", "L4", "L40S", "A100", "H100", "H200", "B200", "GB200", "MI300X", "MI325X",
+    "TPU-V5E", "TPU-V5P", "TPU-V6E",
+]  # fmt: skip
+# KubeRay counts the slices of a GPU that are named so, and no others (its IsGPUResourceKey).
+Partition = Annotated[str, Field(pattern=r"^[1-9]g\.[1-9][0-9]{0,2}gb$")]
+Factor = Annotated[float, Field(ge=0.001, le=1000)]
 PositiveSeconds = Annotated[int, Field(ge=1, le=86_400)]
+
+
+class ScalingPolicy(Model):
+    """Code that decides how many replicas there are, in the place of Ray Serve's own."""
+
+    import_path: ImportPath = Field(
+        description="The function in the image, like my_app.scaling:policy; Ray Serve calls it with an "
+        "AutoscalingContext."
+    )
+    args: dict[str, Any] | None = any_object("Keyword arguments of the function.")
 
 
 class Autoscaling(Model):
@@ -24,6 +41,35 @@ class Autoscaling(Model):
             message="minReplicas must not be above maxReplicas",
             holds=lambda scaling: scaling.min_replicas is None or scaling.min_replicas <= scaling.max_replicas,
             at=("minReplicas",),
+        ),
+        Rule(
+            cel="!has(self.initialReplicas) || self.initialReplicas <= self.maxReplicas"
+            " && self.initialReplicas >= (has(self.minReplicas) ? self.minReplicas : 1)",
+            message="initialReplicas must be between minReplicas and maxReplicas",
+            holds=lambda scaling: (
+                scaling.initial_replicas is None
+                or (1 if scaling.min_replicas is None else scaling.min_replicas)
+                <= scaling.initial_replicas
+                <= scaling.max_replicas
+            ),
+            at=("initialReplicas",),
+        ),
+        Rule(
+            cel="!has(self.downscaleToZeroDelaySeconds) || has(self.minReplicas) && self.minReplicas == 0",
+            message="downscaleToZeroDelaySeconds needs minReplicas 0",
+            holds=lambda scaling: scaling.downscale_to_zero_delay_seconds is None or scaling.min_replicas == 0,
+            at=("downscaleToZeroDelaySeconds",),
+        ),
+        Rule(
+            cel="!has(self.lookBackPeriodSeconds) || !has(self.metricsIntervalSeconds)"
+            " || self.lookBackPeriodSeconds > self.metricsIntervalSeconds",
+            message="lookBackPeriodSeconds must be above metricsIntervalSeconds",
+            holds=lambda scaling: (
+                scaling.look_back_period_seconds is None
+                or scaling.metrics_interval_seconds is None
+                or scaling.look_back_period_seconds > scaling.metrics_interval_seconds
+            ),
+            at=("lookBackPeriodSeconds",),
         ),
     )
 
@@ -37,11 +83,37 @@ class Autoscaling(Model):
         description="Requests in work per replica that scaling aims at: lower scales up earlier. "
         "Default: half of maxOngoingRequests.",
     )
+    initial_replicas: Count | None = Field(
+        default=None, description="Replicas when the app is first deployed. Default: minReplicas."
+    )
     upscale_delay_seconds: Seconds | None = Field(
         default=None, description="How long the load must be high before replicas are added. Default 30."
     )
     downscale_delay_seconds: Seconds | None = Field(
         default=None, description="How long the load must be low before replicas are removed. Default 600."
+    )
+    downscale_to_zero_delay_seconds: Seconds | None = Field(
+        default=None,
+        description="How long no request must have come before the last replica is removed. "
+        "Default: downscaleDelaySeconds.",
+    )
+    upscale_factor: Factor | None = Field(
+        default=None, description="Above 1, adds replicas faster than the load asks for; below, slower. Default 1."
+    )
+    downscale_factor: Factor | None = Field(
+        default=None, description="Above 1, removes replicas faster than the load asks for; below, slower. Default 1."
+    )
+    look_back_period_seconds: PositiveSeconds | None = Field(
+        default=None, description="Time over which the load is taken together. Default 30."
+    )
+    metrics_interval_seconds: PositiveSeconds | None = Field(
+        default=None, description="How often replicas report their load. Default 10."
+    )
+    aggregation: Literal["Mean", "Min", "Max"] | None = Field(
+        default=None, description="How the load within lookBackPeriodSeconds becomes one number. Default Mean."
+    )
+    policy: ScalingPolicy | None = Field(
+        default=None, description="A function of your own that decides how many replicas there are."
     )
 
 
@@ -50,19 +122,30 @@ class Resources(Model):
 
     rules = (
         Rule(
-            cel="!has(self.accelerator) || (has(self.gpus) && self.gpus > 0)",
+            cel="!has(self.accelerator) || has(self.gpus) && string(self.gpus) != '0'",
             message="accelerator is the type of the GPUs: give gpus too",
-            holds=lambda resources: resources.accelerator is None or bool(resources.gpus),
+            holds=lambda resources: resources.accelerator is None or str(resources.gpus or 0) != "0",
             at=("accelerator",),
+        ),
+        Rule(
+            cel="!has(self.partition) || has(self.accelerator)",
+            message="partition is a part of an accelerator: give accelerator too",
+            holds=lambda resources: resources.partition is None or resources.accelerator is not None,
+            at=("partition",),
         ),
     )
 
     cpus: Quantity | None = Field(default=None, description="CPU cores of one replica, like 1 or 500m. Default 1.")
-    gpus: Annotated[int, Field(ge=0, le=64)] | None = Field(
-        default=None, description="Whole GPUs of one replica. Default 0."
+    gpus: Gpus | None = Field(
+        default=None,
+        description="GPUs of one replica: a whole number, or a part of one like 500m, whose memory Ray does not "
+        "divide. Default 0.",
     )
     accelerator: AcceleratorType | None = Field(
         default=None, description="The type of the GPUs, like L4. Default: any that a worker group has."
+    )
+    partition: Partition | None = Field(
+        default=None, description="The slice of it (NVIDIA MIG) that counts as one GPU, like 1g.10gb."
     )
     memory: Quantity | None = Field(
         default=None, description="Memory of one replica, like 2Gi. Ray places by it but does not limit it."

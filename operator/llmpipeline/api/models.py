@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.deployment import AcceleratorType
-from llmpipeline.api.model import Model, any_object, exactly_one
+from llmpipeline.api.deployment import AcceleratorType, Partition
+from llmpipeline.api.model import Model, Rule, any_object, exactly_one
 
 
 class SecretKeyReference(Model):
@@ -46,8 +46,29 @@ class ModelSource(Model):
 class Accelerator(Model):
     """The kind of GPU."""
 
+    rules = (
+        Rule(
+            cel="!has(self.partition) || !self.type.startsWith('TPU') && !self.type.startsWith('MI')",
+            message="partition is for NVIDIA GPUs",
+            holds=lambda kind: kind.partition is None or not kind.type.startswith(("TPU", "MI")),
+            at=("partition",),
+        ),
+        Rule(
+            cel="self.type.startsWith('TPU') == has(self.topology)",
+            message="TPUs, and they alone, have a topology",
+            holds=lambda kind: kind.type.startswith("TPU") == (kind.topology is not None),
+            at=("topology",),
+        ),
+    )
+
     type: AcceleratorType = Field(
         description="The GPU's type, like L40S. It selects the nodes and becomes Ray's accelerator_type."
+    )
+    partition: Partition | None = Field(
+        default=None, description="The slice of it (NVIDIA MIG) that counts as one GPU, like 1g.10gb."
+    )
+    topology: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}(x[1-9][0-9]{0,2}){1,2}$", max_length=16)] | None = Field(
+        default=None, description="How the chips of a TPU slice are laid out, like 2x4."
     )
 
 

@@ -7,8 +7,9 @@ from pydantic import ConfigDict, Field
 
 from llmpipeline.api.apps import App
 from llmpipeline.api.model import Model, Rule, named_list
-from llmpipeline.api.ray_cluster import Head, Ray, WorkerGroup
+from llmpipeline.api.ray_cluster import Autoscaler, Head, Ray, WorkerGroup, WorkerSettings
 from llmpipeline.api.status import Status
+from llmpipeline.api.surroundings import Disruption, Monitoring, Network, Scale, Upgrade
 
 # KubeRay appends to the name of a RayService and uses the result as a label: source, its validation of RayService
 # names.
@@ -51,6 +52,27 @@ class Spec(Model):
     apps: tuple[App, ...] = named_list("What the pipeline serves: one or more apps.", least=1, most=32)
     workers: tuple[WorkerGroup, ...] = named_list(
         "The worker groups. Default: derived from what the apps need.", most=16
+    )
+    worker_defaults: WorkerSettings | None = Field(
+        default=None,
+        description="What every worker group is told, derived ones too. What a group says itself comes on top.",
+    )
+    autoscaler: Autoscaler | None = Field(
+        default=None, description="Ray's autoscaler. It runs where a worker group has a minimum below its maximum."
+    )
+    upgrade: Upgrade | None = Field(
+        default=None, description="What happens when an edit needs a new Ray cluster. Default: a whole second cluster."
+    )
+    disruption: Disruption | None = Field(
+        default=None, description="What drains and node upgrades must leave running. Default: nothing."
+    )
+    network: Network | None = Field(default=None, description="How the pipeline is reached, and by whom.")
+    monitoring: Monitoring | None = Field(default=None, description="How the pipeline is measured.")
+    scale: Scale | None = Field(
+        default=None, description="The one deployment that kubectl scale, an HPA or KEDA scale. Default: none."
+    )
+    suspend: bool = Field(
+        default=False, description="Whether to take everything down, and its GPUs, and keep this resource for later."
     )
 
 

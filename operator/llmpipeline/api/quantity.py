@@ -40,6 +40,32 @@ Quantity = Annotated[
 ]
 
 
+def _check_gpus(value: int | str) -> int | str:
+    if not (0 <= value <= _MOST_GPUS if isinstance(value, int) else re.fullmatch(GPUS_PATTERN, value)):
+        raise ValueError(f"not a number of GPUs; write 0 to {_MOST_GPUS}, or a part of one like 500m")
+    return value
+
+
+_MOST_GPUS: Final = 64
+# Ray takes parts of one GPU, or whole ones.
+GPUS_PATTERN: Final = r"^(0\.[0-9]{0,2}[1-9]|[1-9][0-9]{0,2}m|[0-9]|[1-5][0-9]|6[0-4])$"
+Gpus = Annotated[
+    int | str,
+    Field(union_mode="left_to_right"),
+    AfterValidator(_check_gpus),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "x-kubernetes-int-or-string": True,
+            "pattern": GPUS_PATTERN,
+            "maxLength": 8,
+            "minimum": 0,
+            "maximum": _MOST_GPUS,
+        }
+    ),
+]
+
+
 def amount(quantity: int | str) -> Decimal:
     """The quantity in its base unit: cores, or bytes."""
     match = _QUANTITY.match(str(quantity))

@@ -56,6 +56,21 @@ class RayServiceStatus(Model):
     pending_cluster: _SHORT | None = Field(default=None, description="The RayCluster that comes up to replace it.")
 
 
+class ScaleStatus(Model):
+    """What the scale subresource shows."""
+
+    replicas: int = Field(description="Replicas that the scaled deployment is asked to have.")
+    selector: _SHORT = Field(description="Label selector of the worker Pods that it may run on, for an HPA.")
+
+
+class LastEdit(Model):
+    """What the last change of the spec did, as it was known when it was applied."""
+
+    effect: _SHORT = Field(description="None, InPlace, LivePatch, AddWorkers, NewCluster, Ignored, Suspend or Resume.")
+    message: Text = Field(description="What it meant for requests and GPUs.")
+    observed_generation: int = Field(description="The generation that the change made.")
+
+
 class Status(Model):
     """What works and what does not."""
 
@@ -70,4 +85,6 @@ class Status(Model):
     ready_apps: _SHORT | None = Field(default=None, description="Running apps of all apps, like 2/3.")
     gpus: Gpus | None = Field(default=None, description="How many GPUs the pipeline takes.")
     apps: tuple[AppStatus, ...] = named_list("Each app.", most=32)
+    scale: ScaleStatus | None = Field(default=None, description="The deployment that spec.scale names.")
+    last_edit: LastEdit | None = Field(default=None, description="What the last change of the spec did.")
     ray_service: RayServiceStatus | None = Field(default=None, description="The RayService made of the pipeline.")

@@ -49,10 +49,10 @@ def render(files: tuple[str, ...]) -> None:
     The owner reference holds the pipeline's UID, which only a cluster gives: render one read from there to see it.
     """
     from llmpipeline.cli.output import manifests_as_yaml
-    from llmpipeline.render.rayservice import rayservice
+    from llmpipeline.render.manifests import manifests
 
-    sound = _sound(files)
-    click.echo(manifests_as_yaml([rayservice(read.pipeline, read.plan) for read in sound]), nl=False)
+    rendered = [manifest for read in _sound(files) for manifest in manifests(read.pipeline, read.plan)]
+    click.echo(manifests_as_yaml(rendered), nl=False)
 
 
 @main.command(
@@ -74,11 +74,36 @@ def validate(files: tuple[str, ...], output: str) -> None:
             click.echo(str(found), err=True)
         for read in sound:
             least, most = read.plan.gpus
-            gpus = f"{least} GPUs" if least == most else f"{least} to {most} GPUs"
+            gpus = f"{least} to {most} GPUs" if least != most else "1 GPU" if least == 1 else f"{least} GPUs"
             apps = ", ".join(app.name for app in read.pipeline.spec.apps)
             click.echo(f"{read.file}: {read.pipeline.metadata.name} is valid: apps {apps}; {gpus}")
     if problems:
         sys.exit(WRONG_INPUT)
+
+
+@main.command(
+    cls=_Verbatim,
+    epilog="  llmpipeline plan -f pipeline.yaml\n"
+    "  git show HEAD:pipeline.yaml | llmpipeline plan -f pipeline.yaml --from - -o json\n",
+)
+@_FILES
+@click.option("--from", "former", metavar="OLD", help="What it is compared with. Default: what the cluster runs.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+def plan(files: tuple[str, ...], former: str | None, output: str) -> None:
+    """Say what applying pipelines would do to requests and GPUs. Nothing is changed.
+
+    A pipeline is compared with itself in OLD, which is a file, a folder, or - for standard input; else with its
+    RayService in the cluster of the kubeconfig (KUBECONFIG). The exit code is 3 where that cannot be reached.
+    """
+    from llmpipeline.cli.connection import Unreachable
+    from llmpipeline.cli.plan import as_json, as_table, edits_from_cluster, edits_from_files, wants_colour
+
+    wanted = _sound(files)
+    try:
+        edits = edits_from_files(wanted, _sound((former,))) if former else edits_from_cluster(wanted)
+    except Unreachable as unreachable:
+        _fail(str(unreachable), UNREACHABLE)
+    click.echo(as_json(edits) if output == "json" else as_table(edits), color=wants_colour())
 
 
 @main.command(
@@ -121,6 +146,31 @@ def operator(namespaces: tuple[str, ...], verbose: bool) -> None:
     problem = run(namespaces, verbose=verbose)
     if problem:
         _fail(problem, UNREACHABLE)
+
+
+@main.command(
+    cls=_Verbatim,
+    epilog="  llmpipeline doctor\n"
+    "  llmpipeline doctor --namespace ml -o json\n"
+    "  llmpipeline doctor --as system:serviceaccount:llmpipeline-system:llmpipeline-operator\n",
+)
+@click.option("-n", "--namespace", help="Ask whether pipelines can run in this namespace alone. Default: all.")
+@click.option("--as", "user", metavar="USER", help="Ask for this user's rights, like the operator's service account.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+def doctor(namespace: str | None, user: str | None, output: str) -> None:
+    """Say whether this cluster can run pipelines, and what to do where it cannot. Nothing is changed.
+
+    The cluster is the one of the kubeconfig (KUBECONFIG) or, in a Pod, its own. The exit code is 1 where there is a
+    problem, and 3 where the cluster cannot be reached.
+    """
+    from llmpipeline.cli.doctor import as_json, as_table, examine, wants_colour
+
+    found = examine(namespace, user)
+    if isinstance(found, str):
+        _fail(found, UNREACHABLE)
+    click.echo(as_json(found) if output == "json" else as_table(found), color=wants_colour())
+    if any(finding.verdict == "Problem" for finding in found):
+        sys.exit(WRONG_INPUT)
 
 
 @main.command(cls=_Verbatim, epilog='  eval "$(llmpipeline completion bash)"\n  llmpipeline completion fish | source\n')

@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmpipeline.api.apps import App, Hello
+from llmpipeline.api.deployment import Deployment
+from llmpipeline.api.ray_cluster import Ray
 from llmpipeline.plan import batch, generate, graph, openai, traffic_split
-from llmpipeline.plan.deployment import DEFAULT_CPU_MILLI, actor_options, bundle, options, replicas
-from llmpipeline.plan.types import Application, Bundle, Demand
+from llmpipeline.plan.deployment import actor_options, demand, options
+from llmpipeline.plan.types import Application, Demand
 
 
-def application(app: App, routes: Mapping[str, str], ray_version: str) -> tuple[Application, tuple[Demand, ...]]:
+def application(app: App, routes: Mapping[str, str], ray: Ray) -> tuple[Application, tuple[Demand, ...]]:
     """The Serve application of one app, and what its deployments take; `routes` are those of all apps, by name."""
     if app.openai:
-        return openai.application(app, ray_version)
+        return openai.application(app, ray)
     if app.generate:
         return generate.application(app)
     if app.graph:
@@ -31,7 +33,7 @@ def _hello(app: App, hello: Hello) -> tuple[Application, tuple[Demand, ...]]:
     args: dict[str, Any] = {} if hello.message is None else {"message": hello.message}
     settings = {"name": "Hello", **options(hello), "ray_actor_options": actor_options(hello)}
     planned = Application(app.name, app.route, "llmpipeline_serve.hello:build", args, (settings,))
-    return planned, (Demand(f"app {app.name}", None, replicas(hello), (bundle(hello),)),)
+    return planned, (demand(app.name, hello),)
 
 
 def _custom(app: App) -> tuple[Application, tuple[Demand, ...]]:
@@ -48,8 +50,5 @@ def _custom(app: App) -> tuple[Application, tuple[Demand, ...]]:
         ),
         runtime_env=custom.runtime_env,
     )
-    demands = tuple(
-        Demand(f"app {app.name}, deployment {item.name}", None, replicas(item), (bundle(item),))
-        for item in custom.deployments
-    )
-    return planned, demands or (Demand(f"app {app.name}", None, (1, 1), (Bundle(DEFAULT_CPU_MILLI),)),)
+    demands = tuple(demand(app.name, item, f"deployment {item.name}", item.name) for item in custom.deployments)
+    return planned, demands or (demand(app.name, Deployment(), deployment=None),)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from llmpipeline.api.apps import App
 from llmpipeline.api.batch import Classify, Embed
-from llmpipeline.plan.deployment import accelerator, actor_options, bundle, limits_args, options, replicas
+from llmpipeline.plan.deployment import actor_options, demand, limits_args, options
 from llmpipeline.plan.models import secrets, source_args
 from llmpipeline.plan.types import Application, Demand
 from llmpipeline.problems import Path, Problem
@@ -44,7 +44,7 @@ def application(app: App) -> tuple[Application, tuple[Demand, ...]]:
         runtime_env=batch.custom.runtime_env if batch.custom else None,
         secrets=secrets(model),
     )
-    return planned, (Demand(f"app {app.name}", accelerator(batch), replicas(batch), (bundle(batch),)),)
+    return planned, (demand(app.name, batch),)
 
 
 def problems(app: App, path: Path) -> Iterator[Problem]:

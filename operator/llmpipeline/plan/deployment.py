@@ -5,7 +5,8 @@ from typing import Any, Final
 from llmpipeline.api.deployment import Autoscaling, Deployment
 from llmpipeline.api.limits import HttpDeployment
 from llmpipeline.api.quantity import milli, whole
-from llmpipeline.plan.types import Bundle
+from llmpipeline.plan.accelerators import Kind
+from llmpipeline.plan.types import Bundle, Demand
 
 DEFAULT_CPU_MILLI: Final = 1000
 # Ray's own default for a deployment.
@@ -58,12 +59,12 @@ def actor_options(block: Deployment) -> dict[str, Any]:
     """Ray's options of a replica's actor: what it takes."""
     share = bundle(block)
     given: dict[str, Any] = {"num_cpus": number(share.cpu_milli)}
-    if share.gpus:
-        given["num_gpus"] = share.gpus
+    if share.gpu_milli:
+        given["num_gpus"] = number(share.gpu_milli)
     if share.memory:
         given["memory"] = share.memory
     if kind := accelerator(block):
-        given["accelerator_type"] = kind
+        given["accelerator_type"] = kind.ray
     return given
 
 
@@ -74,14 +75,20 @@ def bundle(block: Deployment) -> Bundle:
         return Bundle(DEFAULT_CPU_MILLI)
     return Bundle(
         cpu_milli=DEFAULT_CPU_MILLI if wanted.cpus is None else milli(wanted.cpus),
-        gpus=wanted.gpus or 0,
+        gpu_milli=0 if wanted.gpus is None else milli(wanted.gpus),
         memory=0 if wanted.memory is None else whole(wanted.memory),
     )
 
 
-def accelerator(block: Deployment) -> str | None:
-    """The type of GPU that a replica asks for, if it asks for one."""
-    return block.resources.accelerator if block.resources else None
+def demand(app: str, block: Deployment, part: str = "", deployment: str | None = "") -> Demand:
+    """What a deployment takes, all of a replica in one Pod; `part` and `deployment` as `Demand` has them."""
+    return Demand(app, part, deployment, accelerator(block), replicas(block), (bundle(block),))
+
+
+def accelerator(block: Deployment) -> Kind | None:
+    """The kind of GPU that a replica asks for, if it asks for one."""
+    wanted = block.resources
+    return Kind(wanted.accelerator, wanted.partition) if wanted and wanted.accelerator else None
 
 
 def limits_args(block: HttpDeployment) -> dict[str, Any]:
@@ -101,13 +108,22 @@ def number(thousandths: int) -> int | float:
 
 
 def _autoscaling(scaling: Autoscaling, ongoing: int) -> dict[str, Any]:
+    policy = scaling.policy
     return _without_none(
         {
             "min_replicas": 1 if scaling.min_replicas is None else scaling.min_replicas,
             "max_replicas": scaling.max_replicas,
+            "initial_replicas": scaling.initial_replicas,
             "target_ongoing_requests": scaling.target_ongoing_requests or max(1, ongoing // 2),
             "upscale_delay_s": scaling.upscale_delay_seconds,
             "downscale_delay_s": scaling.downscale_delay_seconds,
+            "downscale_to_zero_delay_s": scaling.downscale_to_zero_delay_seconds,
+            "upscaling_factor": scaling.upscale_factor,
+            "downscaling_factor": scaling.downscale_factor,
+            "look_back_period_s": scaling.look_back_period_seconds,
+            "metrics_interval_s": scaling.metrics_interval_seconds,
+            "aggregation_function": scaling.aggregation.lower() if scaling.aggregation else None,
+            "policy": {"policy_function": policy.import_path, "policy_kwargs": policy.args or {}} if policy else None,
         }
     )
 

@@ -7,7 +7,7 @@ from llmpipeline.api.graph import Node, Preprocess, Summarize
 from llmpipeline.api.limits import HttpDeployment
 from llmpipeline.api.models import ModelSource
 from llmpipeline.plan.batch import classify_args, embed_args
-from llmpipeline.plan.deployment import accelerator, actor_options, bundle, limits_args, options, replicas
+from llmpipeline.plan.deployment import actor_options, demand, limits_args, options
 from llmpipeline.plan.generate import DEFAULT_REQUESTS, engine_actor_options, engine_demand
 from llmpipeline.plan.graph_order import default_input
 from llmpipeline.plan.models import engine_args, sampling_args, secrets, source_args
@@ -44,7 +44,7 @@ def application(app: App) -> tuple[Application, tuple[Demand, ...]]:
         secrets=tuple(secret for node in graph.nodes for secret in secrets(model_of(node))),
     )
     demands = [_demand(app.name, node) for node in graph.nodes]
-    return planned, (*demands, Demand(f"app {app.name}, ingress", None, replicas(ingress), (bundle(ingress),)))
+    return planned, (*demands, demand(app.name, ingress, "ingress", None))
 
 
 def model_of(node: Node) -> ModelSource | None:
@@ -70,10 +70,10 @@ def _settings(node: Node) -> dict[str, Any]:
 
 
 def _demand(app: str, node: Node) -> Demand:
-    where = f"app {app}, node {node.name}"
+    part = f"node {node.name}"
     if node.generate:
-        return engine_demand(where, node, node.generate)
-    return Demand(where, accelerator(node), replicas(node), (bundle(node),))
+        return engine_demand(app, node, node.generate, part, node.name)
+    return demand(app, node, part, node.name)
 
 
 def _node_args(node: Node, nodes: tuple[Node, ...]) -> dict[str, Any]:

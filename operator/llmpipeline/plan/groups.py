@@ -1,7 +1,6 @@
 """Worker groups: derived from what the deployments take, or taken as the user gave them.
 
-Everything is counted in thousandths of a core, whole GPUs and bytes. Ray gives whole cores to a node, rounded up as
-KubeRay
+Everything is counted in thousandths of a core or GPU, and bytes. Ray gives whole cores to a node, rounded up as KubeRay
 does it.
 """
 
@@ -9,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from llmpipeline.api.quantity import milli, whole
-from llmpipeline.api.ray_cluster import WorkerGroup
-from llmpipeline.names import Reason
+from llmpipeline.api.ray_cluster import Head, WorkerGroup
+from llmpipeline.plan.accelerators import Kind
+from llmpipeline.plan.models import kind_of
 from llmpipeline.plan.types import Bundle, Demand, Group
-from llmpipeline.problems import Problem
 
 GIB: Final = 1024**3
 CPU_MILLI_PER_GPU: Final = 4000
@@ -21,10 +20,22 @@ DEFAULT_CPU_POD: Final = (2000, 4 * GIB)
 MOST_CPU_POD: Final = 4000
 MEMORY_PER_CPU: Final = 2 * GIB
 LEAST_MEMORY: Final = 2 * GIB
+HEAD_CPU_MILLI: Final = 2000
+HEAD_MEMORY: Final = 8 * GIB
+# What Ray's control plane takes of the head's memory: not for replicas.
+CONTROL_PLANE_MEMORY: Final = 2 * GIB
 
 
 # Pods with as much left: CPUs in thousandths, memory in bytes, and how many there are.
 Room = tuple[int, int, int]
+
+
+def head_group(head: Head | None) -> Group:
+    """The head as if it were a worker group of one Pod, with what replicas may take of it."""
+    wanted = head.resources if head else None
+    memory = whole(wanted.memory) if wanted and wanted.memory is not None else HEAD_MEMORY
+    cpus = head.cpus_for_replicas if head else 0
+    return Group("head", 1000 * cpus, max(0, memory - CONTROL_PLANE_MEMORY), 0, None, (1, 1))
 
 
 def given(workers: Sequence[WorkerGroup]) -> tuple[Group, ...]:
@@ -32,37 +43,14 @@ def given(workers: Sequence[WorkerGroup]) -> tuple[Group, ...]:
     return tuple(_given(worker) for worker in workers)
 
 
-def derived(demands: Sequence[Demand]) -> tuple[Group, ...]:
+def derived(demands: Sequence[Demand], head: Group) -> tuple[Group, ...]:
     """The groups that the deployments need: one for each kind of GPU Pod, one of CPUs where those have no room."""
     heavy = [demand for demand in demands if demand.gpus]
     light = [demand for demand in demands if not demand.gpus]
     gpu_groups = _gpu_groups(heavy)
-    if not light or (gpu_groups and _spare_holds(gpu_groups, heavy, light)):
+    if not light or _holds_all(head, light) or (gpu_groups and _spare_holds(gpu_groups, heavy, light)):
         return gpu_groups
     return (*gpu_groups, _cpu_group(light))
-
-
-def misfits(demands: Sequence[Demand], groups: Sequence[Group]) -> list[Problem]:
-    """The deployments of which one replica fits no Pod of any group, with the numbers."""
-    alone = [
-        Problem(("spec", "workers"), _misfit(demand, groups), _remedy(demand), Reason.DOES_NOT_FIT)
-        for demand in demands
-        if demand.replicas[1] and not any(_holds(group, demand) for group in groups)
-    ]
-    return alone or _too_few_gpus(demands, groups)
-
-
-def _too_few_gpus(demands: Sequence[Demand], groups: Sequence[Group]) -> list[Problem]:
-    """The GPU types of which the fewest replicas together take more than all groups have at their most."""
-    problems = []
-    for kind in dict.fromkeys(demand.accelerator for demand in demands if demand.gpus and demand.accelerator):
-        need = sum(demand.gpus * demand.replicas[0] for demand in demands if demand.accelerator == kind)
-        have = sum(group.gpus * group.replicas[1] for group in groups if group.accelerator == kind)
-        if need > have:
-            message = f"the fewest replicas take {need} {kind} GPUs together; the groups have {have} at their most"
-            remedy = "raise maxReplicas or count of a group, or leave workers out to have the groups derived"
-            problems.append(Problem(("spec", "workers"), message, remedy, Reason.DOES_NOT_FIT))
-    return problems
 
 
 def _given(worker: WorkerGroup) -> Group:
@@ -73,24 +61,42 @@ def _given(worker: WorkerGroup) -> Group:
     if worker.resources and worker.resources.memory is not None:
         memory = whole(worker.resources.memory)
     fewest = worker.max_replicas if worker.min_replicas is None else worker.min_replicas
-    kind = worker.accelerator.type if worker.accelerator else None
-    return Group(worker.name, cpu_milli, memory, gpus, kind, (fewest, worker.max_replicas))
+    kind = kind_of(worker.accelerator) if worker.accelerator else None
+    return Group(worker.name, cpu_milli, memory, gpus, kind, (fewest, worker.max_replicas), worker.hosts, worker)
 
 
 def _gpu_groups(heavy: Sequence[Demand]) -> tuple[Group, ...]:
-    """One group for each GPU type and number of GPUs a Pod, in order of first use. A Pod serves one share."""
-    kinds: dict[tuple[str | None, int], list[Demand]] = {}
+    """One group for each kind and number of GPUs a Pod, in order of first use. A Pod serves one share."""
+    kinds: dict[tuple[Kind | None, int], list[Demand]] = {}
     for demand in heavy:
         kinds.setdefault((demand.accelerator, demand.shares[0].gpus), []).append(demand)
-    groups = []
-    for (accelerator, gpus), members in kinds.items():
-        cpu_milli = max(CPU_MILLI_PER_GPU * gpus, *(_largest(demand).cpu_milli for demand in members))
-        memory = max(MEMORY_PER_GPU * gpus, *(_largest(demand).memory for demand in members))
-        fewest = sum(demand.replicas[0] * len(demand.shares) for demand in members)
-        most = sum(demand.replicas[1] * len(demand.shares) for demand in members)
-        name = f"{(accelerator or 'gpu').lower()}-x{gpus}"
-        groups.append(Group(name, _whole_cores(cpu_milli), memory, gpus, accelerator, (fewest, most)))
-    return tuple(groups)
+    return tuple(_gpu_group(kind, gpus, members) for (kind, gpus), members in kinds.items())
+
+
+def _gpu_group(kind: Kind | None, gpus: int, members: Sequence[Demand]) -> Group:
+    pods = [_of_a_pod(demand, gpus) for demand in members]
+    cpu_milli = max(CPU_MILLI_PER_GPU * gpus, *(pod.cpu_milli for pod in pods))
+    memory = max(MEMORY_PER_GPU * gpus, *(pod.memory for pod in pods))
+    hosts = kind.hosts if kind else 1
+    fewest, most = (
+        -(-_gpu_pods([(demand, demand.replicas[bound]) for demand in members]) // hosts) for bound in (0, 1)
+    )
+    name = f"{kind.slug if kind else 'gpu'}-x{gpus}"
+    return Group(name, whole_cores(cpu_milli), memory, gpus, kind, (fewest, most), hosts)
+
+
+def _gpu_pods(members: Sequence[tuple[Demand, int]]) -> int:
+    """How many Pods hold so many replicas. Parts of a GPU share one: they are packed as CPUs are."""
+    whole_gpus = sum(count * len(demand.shares) for demand, count in members if demand.shares[0].gpu_milli >= 1000)
+    parts = [(Bundle(demand.shares[0].gpu_milli), count) for demand, count in members]
+    return whole_gpus + _pods(((part, count) for part, count in parts if part.cpu_milli < 1000), 1000, 1)
+
+
+def _of_a_pod(demand: Demand, gpus: int) -> Bundle:
+    """What a Pod must have whose GPUs are taken by such shares alone."""
+    share = largest_share(demand)
+    most = -(-1000 * gpus * share.cpu_milli // share.gpu_milli), -(-1000 * gpus * share.memory // share.gpu_milli)
+    return Bundle(most[0], 1000 * gpus, most[1])
 
 
 def _cpu_group(light: Sequence[Demand]) -> Group:
@@ -98,7 +104,7 @@ def _cpu_group(light: Sequence[Demand]) -> Group:
     shares = [(share, demand.replicas) for demand in light for share in demand.shares]
     largest = max(share.cpu_milli for share, _ in shares)
     total = sum(share.cpu_milli * replicas[1] for share, replicas in shares)
-    cpu_milli = _whole_cores(max(largest, min(total, MOST_CPU_POD), 1000))
+    cpu_milli = whole_cores(max(largest, min(total, MOST_CPU_POD), 1000))
     memory = max(LEAST_MEMORY, MEMORY_PER_CPU * (cpu_milli // 1000))
     memory = max(memory, *(share.memory + GIB for share, _ in shares))
     pods = [_pods(((share, replicas[bound]) for share, replicas in shares), cpu_milli, memory) for bound in (0, 1)]
@@ -122,13 +128,18 @@ def _spare_holds(groups: Sequence[Group], heavy: Sequence[Demand], light: Sequen
     """
     if not any(group.replicas[0] for group in groups):
         return False
+    own = [_of_a_pod(demand, largest_share(demand).gpus) for demand in heavy]
+    used = max(pod.cpu_milli for pod in own), max(pod.memory for pod in own)
+    spare = [Group("", group.cpu_milli - used[0], group.memory - used[1], 0, None, (1, 1)) for group in groups]
+    return all(_holds_all(group, light) for group in spare)
+
+
+def _holds_all(group: Group, light: Sequence[Demand]) -> bool:
+    """Whether one Pod of the group holds all replicas of these at their most."""
     shares = [(share, demand.replicas[1]) for demand in light for share in demand.shares]
     cpu_milli = sum(share.cpu_milli * count for share, count in shares)
     memory = sum(share.memory * count for share, count in shares)
-    used = Bundle(max(_largest(demand).cpu_milli for demand in heavy), 0, max(_largest(d).memory for d in heavy))
-    return all(
-        cpu_milli <= group.cpu_milli - used.cpu_milli and memory <= group.memory - used.memory for group in groups
-    )
+    return cpu_milli <= group.cpu_milli and memory <= group.memory
 
 
 def _fill(rooms: Sequence[Room], share: Bundle, count: int) -> tuple[list[Room], int]:
@@ -143,56 +154,25 @@ def _fill(rooms: Sequence[Room], share: Bundle, count: int) -> tuple[list[Room],
         count -= full * each
         part = count if each > 0 and full < number else 0
         count -= part
-        for placed, alike in ((each, full), (part, 1 if part else 0)):
-            if alike:
-                filled.append((cpu_milli - placed * share.cpu_milli, memory - placed * share.memory, alike))
+        for placed, number_alike in ((each, full), (part, 1 if part else 0)):
+            if number_alike:
+                left = (cpu_milli - placed * share.cpu_milli, memory - placed * share.memory)
+                filled.append((*left, number_alike))
         untouched = number - full - (1 if part else 0)
         if untouched:
             filled.append((cpu_milli, memory, untouched))
     return filled, count
 
 
-def _holds(group: Group, demand: Demand) -> bool:
-    """Whether each share of one replica fits an empty Pod of the group."""
-    if not (group.replicas[1] and (not demand.gpus or demand.accelerator in (None, group.accelerator))):
-        return False
-    if demand.splits and demand.gpus:
-        return group.gpus * group.replicas[1] >= demand.gpus
-    largest = _largest(demand)
-    return (
-        largest.cpu_milli <= _whole_cores(group.cpu_milli)
-        and largest.gpus <= group.gpus
-        and largest.memory <= group.memory
-        and len(demand.shares) <= group.replicas[1] * max(1, group.gpus // max(1, largest.gpus))
-    )
-
-
-def _misfit(demand: Demand, groups: Sequence[Group]) -> str:
-    share = _largest(demand)
-    need = f"{share.cpu_milli / 1000:g} CPUs"
-    if share.gpus:
-        need = f"{share.gpus} {demand.accelerator or ''} GPUs".replace("  ", " ") + f" and {need}"
-    has = "; ".join(
-        f"group {g.name} has {g.gpus} {g.accelerator or ''} GPUs and {g.cpu_milli / 1000:g} CPUs a Pod".replace(
-            "  ", " "
-        )
-        for g in groups
-    )
-    return f"{demand.where}: one replica needs {need} in one Pod; {has or 'there is no group'}"
-
-
-def _remedy(demand: Demand) -> str:
-    wanted = "accelerator" if demand.gpus else "resources"
-    return f"add a group that holds it, raise {wanted} of one, or leave workers out to have the groups derived"
-
-
-def _largest(demand: Demand) -> Bundle:
+def largest_share(demand: Demand) -> Bundle:
+    """What the largest of a replica's shares takes, each resource for itself."""
     return Bundle(
         max(share.cpu_milli for share in demand.shares),
-        max(share.gpus for share in demand.shares),
+        max(share.gpu_milli for share in demand.shares),
         max(share.memory for share in demand.shares),
     )
 
 
-def _whole_cores(cpu_milli: int) -> int:
+def whole_cores(cpu_milli: int) -> int:
+    """The cores of a node as Ray counts them."""
     return -(-cpu_milli // 1000) * 1000

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from llmpipeline.api.apps import App
 from llmpipeline.api.generate import EngineModel, Sampling
-from llmpipeline.api.models import Engine, ModelSource
+from llmpipeline.api.models import Accelerator, Engine, ModelSource
+from llmpipeline.plan.accelerators import Kind
 from llmpipeline.plan.types import Secret
 
 DEFAULT_GPU_MEMORY_PERCENT: Final = 90
@@ -43,6 +44,11 @@ def engine_args(model: EngineModel) -> dict[str, Any]:
 def sampling_args(sampling: Sampling | None) -> dict[str, Any]:
     """What the user set, as `llmpipeline_serve.args.SamplingArgs` has it."""
     return sampling.model_dump(exclude_unset=True, mode="json") if sampling else {}
+
+
+def kind_of(accelerator: Accelerator) -> Kind:
+    """The kind of accelerator that a model runs on."""
+    return Kind(accelerator.type, accelerator.partition, accelerator.topology)
 
 
 def secrets(source: ModelSource | None) -> tuple[Secret, ...]:

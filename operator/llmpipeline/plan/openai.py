@@ -6,8 +6,9 @@ from typing import Any, Final
 from llmpipeline.api.apps import App
 from llmpipeline.api.deployment import Deployment
 from llmpipeline.api.openai import OpenAI, OpenAIModel
-from llmpipeline.plan.deployment import actor_options, bundle, options, replicas
-from llmpipeline.plan.models import engine_arguments, secrets
+from llmpipeline.api.ray_cluster import Ray
+from llmpipeline.plan.deployment import actor_options, bundle, demand, options, replicas
+from llmpipeline.plan.models import engine_arguments, kind_of, secrets
 from llmpipeline.plan.ray_versions import has_haproxy
 from llmpipeline.plan.types import Application, Bundle, Demand
 from llmpipeline.problems import Path, Problem
@@ -17,9 +18,9 @@ PREFILL_IMPORT_PATH: Final = "ray.serve.llm:build_pd_openai_app"
 PREFIX_ROUTER: Final = "ray.serve.llm.request_router.PrefixCacheAffinityRouter"
 DEFAULT_MODEL_REQUESTS: Final = 64
 DEFAULT_INGRESS_REQUESTS: Final = 256
-ENVIRONMENT: Final = {
-    # Ray Serve LLM writes every prompt to its log unless it is told not to.
-    "RAYLLM_ENABLE_REQUEST_PROMPT_LOGS": "0",
+# Ray Serve LLM writes every prompt to its log unless it is told not to.
+NO_PROMPTS: Final = {"RAYLLM_ENABLE_REQUEST_PROMPT_LOGS": "0"}
+THROUGHPUT: Final = {
     # One event loop in a replica instead of three, a buffered access log, calls between replicas by gRPC: each token
     # passes there. Here and not on the Pods, for the code of custom apps may block its loop.
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -37,26 +38,26 @@ _STRATEGIES: Final = {
 }
 
 
-def application(app: App, ray_version: str) -> tuple[Application, tuple[Demand, ...]]:
+def application(app: App, ray: Ray) -> tuple[Application, tuple[Demand, ...]]:
     """The Serve application, and what its deployments take."""
     assert app.openai is not None
     models = app.openai.models
-    direct = is_direct(app.openai) and has_haproxy(ray_version)
+    optimized = ray.performance == "Optimized"
+    direct = optimized and is_direct(app.openai) and has_haproxy(ray.version)
     prefilled = any(model.prefill for model in models)
     planned = Application(
         name=app.name,
         route_prefix=app.route,
         import_path=PREFILL_IMPORT_PATH if prefilled else IMPORT_PATH,
         args=_models_args(app.openai, direct) | ({} if direct else _ingress_args(app.openai)),
-        runtime_env={"env_vars": ENVIRONMENT | (DIRECT if direct else {})},
+        runtime_env={"env_vars": NO_PROMPTS | (THROUGHPUT if optimized else {}) | (DIRECT if direct else {})},
         secrets=tuple(secret for model in models for secret in secrets(model.source)),
     )
     demands = [demand for model in models for demand in _demands(app.name, model)]
     if direct:
         return planned, tuple(demands)
     ingress = app.openai.ingress or Deployment()
-    front = Demand(f"app {app.name}, ingress", None, replicas(ingress), (bundle(ingress),))
-    return planned, (*demands, front)
+    return planned, (*demands, demand(app.name, ingress, "ingress", None))
 
 
 def is_direct(openai: OpenAI) -> bool:
@@ -86,8 +87,12 @@ def deployment_name(model: str) -> str:
 
 
 def strategy(model: OpenAIModel) -> str:
-    """How the GPUs of one replica are placed, in the resource's words."""
-    return model.placement or "StrictPack"
+    """How the GPUs of one replica are placed, in the resource's words: on one node, where nodes have so many."""
+    if model.placement:
+        return model.placement
+    workers = model.tensor_parallel_size * model.pipeline_parallel_size
+    most = kind_of(model.accelerator).facts.most_per_node if model.accelerator else workers
+    return "StrictPack" if workers <= most else "Pack"
 
 
 def _models_args(openai: OpenAI, direct: bool) -> dict[str, Any]:
@@ -105,13 +110,7 @@ def _ingress_args(openai: OpenAI) -> dict[str, Any]:
 
 def _llm_config(model: OpenAIModel, block: Deployment, *, bounded: bool = False) -> dict[str, Any]:
     """One LLMConfig of Ray Serve LLM: the model with the settings of a deployment, its own or that of prefill."""
-    workers = model.tensor_parallel_size * model.pipeline_parallel_size
-    worker: dict[str, Any] = {"CPU": 1}
-    if model.accelerator:
-        worker = {"GPU": 1, f"accelerator_type:{model.accelerator.type}": 0.001}
-    config: dict[str, Any] = {"model_loading_config": _loading(model)}
-    if model.accelerator:
-        config["accelerator_type"] = model.accelerator.type
+    config: dict[str, Any] = {"model_loading_config": _loading(model)} | _accelerator(model)
     if model.lora:
         config["lora_config"] = {
             "dynamic_lora_loading_path": model.lora.uri.rstrip("/"),
@@ -119,14 +118,31 @@ def _llm_config(model: OpenAIModel, block: Deployment, *, bounded: bool = False)
         }
     return config | {
         "engine_kwargs": _engine(model),
-        # One-GPU bundles, and never num_gpus on the actor as well: that would count the first GPU twice.
-        "placement_group_config": {"bundles": [worker] * workers, "strategy": _STRATEGIES[strategy(model)]},
+        "placement_group_config": {"bundles": _bundles(model), "strategy": _STRATEGIES[strategy(model)]},
         "deployment_config": {
             **options(block, DEFAULT_MODEL_REQUESTS, bounded=bounded),
             "ray_actor_options": {key: value for key, value in actor_options(block).items() if key != "num_gpus"},
             **_routing(model),
         },
     }
+
+
+def _accelerator(model: OpenAIModel) -> dict[str, Any]:
+    """The kind of accelerator in Ray Serve LLM's terms, which knows no slices: of those the bundles alone tell."""
+    if not model.accelerator or model.accelerator.partition:
+        return {}
+    kind = kind_of(model.accelerator)
+    config: dict[str, Any] = {"accelerator_type": kind.ray}
+    return config | ({"accelerator_config": {"kind": "tpu", "topology": kind.topology}} if kind.is_tpu else {})
+
+
+def _bundles(model: OpenAIModel) -> list[dict[str, Any]]:
+    """One-GPU bundles, and never num_gpus on the actor as well: that would count the first GPU twice."""
+    workers = model.tensor_parallel_size * model.pipeline_parallel_size
+    if not model.accelerator:
+        return [{"CPU": 1}] * workers
+    kind = kind_of(model.accelerator)
+    return [{kind.ray_resource: 1, f"accelerator_type:{kind.ray}": 0.001}] * workers
 
 
 def _routing(model: OpenAIModel) -> dict[str, Any]:
@@ -162,26 +178,31 @@ def _engine(model: OpenAIModel) -> dict[str, Any]:
 
 
 def _demands(app: str, model: OpenAIModel) -> Iterator[Demand]:
-    yield _demand(f"app {app}, model {model.name}", model, model)
+    yield _demand(app, f"model {model.name}", model.name, model, model)
     if model.prefill:
-        yield _demand(f"app {app}, prefill of model {model.name}", model, model.prefill)
+        yield _demand(app, f"prefill of model {model.name}", None, model, model.prefill)
 
 
-def _demand(where: str, model: OpenAIModel, block: Deployment) -> Demand:
+def _demand(app: str, part: str, deployment: str | None, model: OpenAIModel, block: Deployment) -> Demand:
     """StrictPack keeps a replica in one Pod, StrictSpread gives each GPU its own; else a Pod holds a pipeline stage.
 
     The replica's own actor shares the first bundle with the engine's first worker.
     """
     own = bundle(block)
-    each = Bundle(gpus=1) if model.accelerator else Bundle(cpu_milli=1000)
+    kind = kind_of(model.accelerator) if model.accelerator else None
+    each = Bundle(gpu_milli=1000) if kind else Bundle(cpu_milli=1000)
     total = model.tensor_parallel_size * model.pipeline_parallel_size
     stages = {"StrictPack": 1, "StrictSpread": total}.get(strategy(model), model.pipeline_parallel_size)
+    if kind and kind.is_tpu:
+        stages = max(1, total // kind.chips_per_host)
     workers = total // stages
-    stage = Bundle(each.cpu_milli * workers, each.gpus * workers)
-    first = Bundle(stage.cpu_milli + own.cpu_milli, stage.gpus, own.memory)
+    stage = Bundle(each.cpu_milli * workers, each.gpu_milli * workers)
+    first = Bundle(stage.cpu_milli + own.cpu_milli, stage.gpu_milli, own.memory)
     return Demand(
-        where=where,
-        accelerator=model.accelerator.type if model.accelerator else None,
+        app=app,
+        part=part,
+        deployment=deployment,
+        accelerator=kind,
         replicas=replicas(block),
         shares=(first, *[stage] * (stages - 1)),
         splits=strategy(model) in ("Pack", "Spread"),

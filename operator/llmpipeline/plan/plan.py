@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from llmpipeline.api.apps import App
 from llmpipeline.api.pipeline import LLMPipeline, Spec
-from llmpipeline.plan import checks, groups
+from llmpipeline.plan import checks, fit, groups, scale
 from llmpipeline.plan.apps import application
 from llmpipeline.plan.models import cache_variables, downloads
 from llmpipeline.plan.types import Application, Plan
@@ -12,21 +12,26 @@ from llmpipeline.plan.types import Application, Plan
 
 def make_plan(pipeline: LLMPipeline) -> Plan:
     """What has to run for this pipeline; with problems, why it cannot. The same pipeline gives the same plan."""
-    spec = pipeline.spec
+    spec = scale.with_scale(pipeline.spec)
     routes = {app.name: app.route for app in spec.apps}
-    planned = [application(app, routes, spec.ray.version) for app in spec.apps]
-    demands = tuple(demand for _, wanted in planned for demand in wanted)
-    workers = groups.given(spec.workers) if spec.workers else groups.derived(demands)
-    problems = [*checks.problems(spec), *(groups.misfits(demands, workers) if spec.workers else ())]
+    planned = [application(app, routes, spec.ray) for app in spec.apps]
+    demands = scale.with_range(spec, [demand for _, wanted in planned for demand in wanted])
+    head = groups.head_group(spec.head)
+    workers = groups.given(spec.workers) if spec.workers else groups.derived(demands, head)
+    problems = [
+        *checks.problems(spec),
+        *scale.problems(pipeline.spec, demands),
+        *(fit.misfits(demands, workers, head) if spec.workers else fit.too_large(demands)),
+    ]
     applications = [
         _with_cache(application, app, spec) for app, (application, _) in zip(spec.apps, planned, strict=True)
     ]
-    return Plan(tuple(applications), demands, workers, tuple(problems))
+    return Plan(tuple(applications), demands, workers, head, tuple(problems))
 
 
 def _with_cache(planned: Application, app: App, spec: Spec) -> Application:
     """The application, told where models are kept. The user's own environment variables come first."""
-    variables = cache_variables(spec.ray.model_cache_path)
+    variables = cache_variables(spec.ray.model_cache.path if spec.ray.model_cache else None)
     if not variables or not downloads(app):
         return planned
     environment = dict(planned.runtime_env or {})

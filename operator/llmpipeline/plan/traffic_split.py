@@ -7,7 +7,7 @@ from llmpipeline.api.apps import App
 from llmpipeline.api.pipeline import Spec
 from llmpipeline.api.traffic_split import TrafficSplit
 from llmpipeline.names import SERVE_PORT
-from llmpipeline.plan.deployment import actor_options, bundle, options, replicas
+from llmpipeline.plan.deployment import actor_options, demand, options
 from llmpipeline.plan.types import Application, Demand
 from llmpipeline.problems import Path, Problem
 
@@ -33,7 +33,7 @@ def application(app: App, routes: Mapping[str, str]) -> tuple[Application, tuple
         "ray_actor_options": actor_options(split),
     }
     planned = Application(app.name, app.route, IMPORT_PATH, {"port": SERVE_PORT}, (deployment,))
-    return planned, (Demand(f"app {app.name}", None, replicas(split), (bundle(split),)),)
+    return planned, (demand(app.name, split),)
 
 
 def problems(spec: Spec) -> Iterator[Problem]:

@@ -1,12 +1,15 @@
 """Environment variables of every Ray Pod, head and workers alike: Ray reads them when a node starts."""
 
-from typing import Final
+from typing import Any, Final
 
+from llmpipeline.api.pods import EnvironmentVariable
+from llmpipeline.api.ray_cluster import Ray
 from llmpipeline.plan.ray_versions import has_haproxy
+from llmpipeline.plan.types import Plan
 
 # Ray runs its workers, and so every replica and engine, at nice 15. In a Pod there is nothing that they should yield
 # to but Ray's own daemons, which then starve them where the CPUs are few.
-_ALWAYS: Final = {"RAY_worker_niceness": "0"}
+_NICENESS: Final = {"RAY_worker_niceness": "0"}
 # HAProxy in the place of Serve's Python proxy; docs/measurements.md has the figures.
 _HAPROXY: Final = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -17,5 +20,32 @@ _HAPROXY: Final = {
 
 
 def ray_variables(version: str) -> dict[str, str]:
-    """The variables for a Ray version, like `2.60.0`."""
-    return _ALWAYS | (_HAPROXY if has_haproxy(version) else {})
+    """Ray's performance switches for a Ray version, like `2.60.0`."""
+    return _NICENESS | (_HAPROXY if has_haproxy(version) else {})
+
+
+def variables(ray: Ray, plan: Plan) -> list[dict[str, Any]]:
+    """All of them as a container has them. Where the user sets one of ours, the user's is there alone."""
+    switches = ray_variables(ray.version) if ray.performance == "Optimized" else {}
+    secrets = dict.fromkeys(secret for app in plan.applications for secret in app.secrets)
+    ours = [
+        *(_plain(name, value) for name, value in switches.items()),
+        *(_from_secret(variable, secret, key) for variable, secret, key in secrets),
+    ]
+    users = [_users(variable) for variable in ray.environment]
+    said = {variable["name"] for variable in users}
+    return [*(variable for variable in ours if variable["name"] not in said), *users]
+
+
+def _users(given: EnvironmentVariable) -> dict[str, Any]:
+    if reference := given.secret_key_ref:
+        return _from_secret(given.name, reference.name, reference.key)
+    return _plain(given.name, given.value or "")
+
+
+def _plain(name: str, value: str) -> dict[str, Any]:
+    return {"name": name, "value": value}
+
+
+def _from_secret(name: str, secret: str, key: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

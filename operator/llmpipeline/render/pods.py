@@ -1,82 +1,129 @@
 """The Pods of the head and of the worker groups.
 
 No probes: KubeRay sets those that fit its own version and the Ray version (a health check over HTTP from Ray 2.53, the
-serving proxy's on workers), and a second set here would only override them.
+serving proxy's on workers), and a second set here would only override them. No /dev/shm: KubeRay mounts one as large as
+the container's memory.
 """
 
 from typing import Any, Final
 
 from llmpipeline import names
 from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.api.pods import PodSettings, Toleration
 from llmpipeline.api.quantity import milli, whole
-from llmpipeline.plan.accelerators import GPU_RESOURCE, PRODUCT_LABEL, PRODUCTS
+from llmpipeline.api.ray_cluster import WorkerSettings
+from llmpipeline.plan.groups import HEAD_CPU_MILLI, HEAD_MEMORY
 from llmpipeline.plan.types import Group, Plan
-from llmpipeline.render.environment import ray_variables
+from llmpipeline.render import nodes
+from llmpipeline.render.environment import variables
+from llmpipeline.render.metadata import labels
+from llmpipeline.render.strategic_merge import merge
 
-HEAD_CPU_MILLI: Final = 2000
-HEAD_MEMORY: Final = 8 * 1024**3
+HEAD, WORKER = "ray-head", "ray-worker"
 _HEAD_PORTS: Final = (("gcs", 6379), ("dashboard", 8265), ("serve", names.SERVE_PORT))
+_CACHE_VOLUME: Final = "model-cache"
+# The user `ray` of Ray's images, and its group.
+_USER, _GROUP = 1000, 100
+POD_SECURITY: Final = {
+    "runAsNonRoot": True,
+    "runAsUser": _USER,
+    "runAsGroup": _GROUP,
+    "fsGroup": _GROUP,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY: Final = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def head_template(pipeline: LLMPipeline, plan: Plan) -> dict[str, Any]:
-    """The Pod that runs Ray's control plane."""
-    wanted = pipeline.spec.head.resources if pipeline.spec.head else None
+def head_template(pipeline: LLMPipeline, plan: Plan, *, autoscaled: bool) -> dict[str, Any]:
+    """The Pod that runs Ray's control plane, and with `autoscaled` the autoscaler, which talks to the API server."""
+    head = pipeline.spec.head
+    wanted = head.resources if head else None
     cpu_milli = milli(wanted.cpus) if wanted and wanted.cpus is not None else HEAD_CPU_MILLI
     memory = whole(wanted.memory) if wanted and wanted.memory is not None else HEAD_MEMORY
-    container = _container(pipeline, plan, "ray-head", _resources(cpu_milli, memory, 0))
+    container = _container(pipeline, plan, HEAD, resources(cpu_milli, memory))
     container["ports"] = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in _HEAD_PORTS]
-    return _template(pipeline, container)
+    template = _template(pipeline, container, with_token=autoscaled)
+    return _overlaid(template, head, [])
 
 
 def worker_template(pipeline: LLMPipeline, plan: Plan, group: Group) -> dict[str, Any]:
     """A Pod of one worker group."""
-    container = _container(pipeline, plan, "ray-worker", _resources(group.cpu_milli, group.memory, group.gpus))
+    gpus = {group.accelerator.resource if group.accelerator else "nvidia.com/gpu": group.gpus} if group.gpus else {}
+    container = _container(pipeline, plan, WORKER, resources(group.cpu_milli, group.memory, gpus))
     container["ports"] = [{"name": "serve", "containerPort": names.SERVE_PORT, "protocol": "TCP"}]
-    template = _template(pipeline, container)
-    if group.accelerator:
-        template["spec"]["affinity"] = _on_nodes_with(group.accelerator)
-    return template
+    template = _template(pipeline, container, with_token=False)
+    defaults, own = pipeline.spec.worker_defaults, group.given
+    spot = _spot(defaults, own)
+    if where := nodes.affinity(group.accelerator, spot=spot):
+        template["spec"]["affinity"] = where
+    template = _overlaid(template, defaults, nodes.tolerations(group.accelerator, spot=spot))
+    return _overlaid(template, own, [])
 
 
-def labels(pipeline: LLMPipeline) -> dict[str, str]:
-    """The labels of everything made for a pipeline."""
-    return {
-        names.LABEL_NAME: "llmpipeline",
-        names.LABEL_INSTANCE: pipeline.metadata.name,
-        names.LABEL_MANAGED_BY: names.MANAGED_BY,
-        names.LABEL_PIPELINE: pipeline.metadata.name,
-    }
+def resources(cpu_milli: int | None, memory: int | None, gpus: dict[str, int] | None = None) -> dict[str, Any]:
+    """No CPU limit: the kernel would throttle an engine between two tokens although the node has idle cores."""
+    hard = {} if memory is None else {"memory": _memory(memory)}
+    hard |= {resource: str(count) for resource, count in (gpus or {}).items()}
+    soft = {} if cpu_milli is None else {"cpu": _cpu(cpu_milli)}
+    return {"limits": hard, "requests": {**soft, **hard}}
 
 
-def _template(pipeline: LLMPipeline, container: dict[str, Any]) -> dict[str, Any]:
+def _spot(defaults: WorkerSettings | None, own: WorkerSettings | None) -> bool:
+    said = [settings.spot for settings in (own, defaults) if settings and settings.spot is not None]
+    return said[0] if said else False
+
+
+def _template(pipeline: LLMPipeline, container: dict[str, Any], *, with_token: bool) -> dict[str, Any]:
     ray = pipeline.spec.ray
     spec: dict[str, Any] = {"containers": [container]}
     if ray.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": secret.name} for secret in ray.image_pull_secrets]
     if ray.service_account_name:
         spec["serviceAccountName"] = ray.service_account_name
+    if not with_token:
+        spec["automountServiceAccountToken"] = False
+    if ray.pod_security == "Restricted":
+        spec["securityContext"] = POD_SECURITY
+        container["securityContext"] = CONTAINER_SECURITY
+    if ray.model_cache and ray.model_cache.claim_name:
+        claim = {"claimName": ray.model_cache.claim_name}
+        spec["volumes"] = [{"name": _CACHE_VOLUME, "persistentVolumeClaim": claim}]
+        container["volumeMounts"] = [{"name": _CACHE_VOLUME, "mountPath": ray.model_cache.path}]
     return {"metadata": {"labels": labels(pipeline)}, "spec": spec}
 
 
-def _container(pipeline: LLMPipeline, plan: Plan, name: str, resources: dict[str, Any]) -> dict[str, Any]:
-    container: dict[str, Any] = {"name": name, "image": pipeline.spec.ray.image, "resources": resources}
-    variables = ray_variables(pipeline.spec.ray.version)
-    secrets = dict.fromkeys(secret for app in plan.applications for secret in app.secrets)
-    container["env"] = [
-        *({"name": variable, "value": value} for variable, value in variables.items()),
-        *(
-            {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
-            for variable, secret, key in secrets
-        ),
-    ]
+def _overlaid(
+    template: dict[str, Any], settings: PodSettings | None, tolerated: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The template with what the user set of the Pods: where they run, and the overlay, which comes last."""
+    spec = dict(template["spec"])
+    tolerated = [*spec.get("tolerations", ()), *tolerated]
+    if settings:
+        tolerated += [_toleration(item) for item in settings.tolerations]
+        if settings.node_selector:
+            spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **settings.node_selector}
+    if tolerated:
+        spec["tolerations"] = tolerated
+    changed = {**template, "spec": spec}
+    return merge(changed, settings.pod_template) if settings and settings.pod_template else changed
+
+
+def _toleration(given: Toleration) -> dict[str, Any]:
+    said = {"key": given.key, "operator": given.operator, "value": given.value, "effect": given.effect}
+    return {field: value for field, value in said.items() if value is not None}
+
+
+def _container(pipeline: LLMPipeline, plan: Plan, name: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    ray = pipeline.spec.ray
+    container: dict[str, Any] = {"name": name, "image": ray.image, "resources": wanted}
+    if ray.image_pull_policy:
+        container["imagePullPolicy"] = ray.image_pull_policy
+    container["env"] = variables(ray, plan)
     return container
 
 
-def _resources(cpu_milli: int, memory: int, gpus: int) -> dict[str, Any]:
-    """No CPU limit: the kernel would throttle an engine between two tokens although the node has idle cores."""
-    hard = {"memory": _memory(memory)} | ({GPU_RESOURCE: str(gpus)} if gpus else {})
-    cpu = f"{cpu_milli // 1000}" if cpu_milli % 1000 == 0 else f"{cpu_milli}m"
-    return {"limits": hard, "requests": {"cpu": cpu, **hard}}
+def _cpu(milli_cores: int) -> str:
+    return f"{milli_cores // 1000}" if milli_cores % 1000 == 0 else f"{milli_cores}m"
 
 
 def _memory(count: int) -> str:
@@ -85,9 +132,3 @@ def _memory(count: int) -> str:
         if count % size == 0:
             return f"{count // size}{unit}"
     return str(count)
-
-
-def _on_nodes_with(accelerator: str) -> dict[str, Any]:
-    expression = {"key": PRODUCT_LABEL, "operator": "In", "values": list(PRODUCTS[accelerator])}
-    terms = [{"matchExpressions": [expression]}]
-    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}

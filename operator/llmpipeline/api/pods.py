@@ -1,0 +1,77 @@
+"""What a user may set of the Ray Pods beside their resources: where they run, and what KubeRay's schema has beyond."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from llmpipeline.api.model import Model, Rule, any_object
+from llmpipeline.api.models import SecretKeyReference
+
+LabelText = Annotated[str, Field(max_length=317)]
+
+
+class Toleration(Model):
+    """Lets Pods run on nodes with a matching taint."""
+
+    rules = (
+        Rule(
+            cel="self.operator == 'Equal' || !has(self.value)",
+            message="operator Exists takes no value",
+            holds=lambda toleration: toleration.operator == "Equal" or toleration.value is None,
+            at=("value",),
+        ),
+        Rule(
+            cel="has(self.key) || self.operator == 'Exists'",
+            message="a toleration without a key matches every taint: it needs operator Exists",
+            holds=lambda toleration: toleration.key is not None or toleration.operator == "Exists",
+            at=("operator",),
+        ),
+    )
+
+    key: Annotated[str, Field(min_length=1, max_length=317)] | None = Field(
+        default=None, description="The taint's key. Left out, with operator Exists: every taint."
+    )
+    operator: Literal["Equal", "Exists"] = Field(
+        default="Equal", description="Equal: the taint has this value. Exists: whatever its value."
+    )
+    value: Annotated[str, Field(max_length=63)] | None = Field(default=None, description="The taint's value.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        default=None, description="The taint's effect. Default: all."
+    )
+
+
+class PodSettings(Model):
+    """Where Pods run, and an overlay for all else."""
+
+    node_selector: dict[str, LabelText] | None = Field(
+        default=None,
+        max_length=32,
+        description="Labels that a node must have, beside those of the accelerator type.",
+    )
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
+        default=(), description="Taints that the Pods may run on. Those of GPUs and spot nodes are tolerated anyway."
+    )
+    pod_template: dict[str, Any] | None = any_object(
+        "A part of a Pod template, {metadata, spec}, laid over the rendered one as kubectl's strategic merge does: "
+        "affinity, topologySpreadConstraints, volumes, sidecars. The Ray container is ray-head or ray-worker."
+    )
+
+
+class EnvironmentVariable(Model):
+    """An environment variable of every Ray Pod."""
+
+    rules = (
+        Rule(
+            cel="has(self.value) != has(self.secretKeyRef)",
+            message="give exactly one of value and secretKeyRef",
+            holds=lambda variable: (variable.value is None) != (variable.secret_key_ref is None),
+        ),
+    )
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)] = Field(
+        description="The variable's name."
+    )
+    value: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="Its value.")
+    secret_key_ref: SecretKeyReference | None = Field(
+        default=None, description="The Secret that holds the value. The operator never reads it."
+    )

@@ -1,0 +1,63 @@
+"""The `doctor` command: asking the cluster, and showing what is found."""
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+import click
+from aiohttp import ClientError
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.config.config_exception import ConfigException
+
+from llmpipeline.cluster import Rejected, connect
+from llmpipeline.doctor.diagnose import diagnose
+from llmpipeline.doctor.types import Finding
+from llmpipeline.facts import read_facts
+
+_MARKS: Final = {"Ok": "ok", "Warning": "warn", "Problem": "PROBLEM", "Unknown": "unknown"}
+_COLOURS: Final = {"Ok": "green", "Warning": "yellow", "Problem": "red", "Unknown": "cyan"}
+
+
+def examine(namespace: str | None, user: str | None) -> list[Finding] | str:
+    """What is found in the cluster, or why it could not be asked."""
+    try:
+        return asyncio.run(_examine(namespace, user))
+    except ConfigException as error:
+        return f"no cluster to connect to: {str(error).rstrip('.')}; set KUBECONFIG"
+    except Rejected as rejected:
+        return f"the cluster refuses: {rejected}"
+    except TimeoutError:
+        return "the cluster cannot be reached: it does not answer in time"
+    except (ClientError, ApiException, OSError) as error:
+        return f"the cluster cannot be reached: {(str(error) or type(error).__name__).splitlines()[0]}"
+
+
+async def _examine(namespace: str | None, user: str | None) -> list[Finding]:
+    async with connect() as cluster:
+        return diagnose(await read_facts(cluster, namespace, user))
+
+
+def as_table(findings: Sequence[Finding]) -> str:
+    """A line for each finding, and what to do on the next."""
+    marks = max(len(mark) for mark in _MARKS.values())
+    checks = max(len(finding.check) for finding in findings)
+    lines = []
+    for finding in findings:
+        mark = click.style(_MARKS[finding.verdict].ljust(marks), fg=_COLOURS[finding.verdict])
+        lines.append(f"{mark}  {finding.check.ljust(checks)}  {finding.message}")
+        if finding.remedy:
+            lines.append(f"{' ' * (marks + checks + 4)}-> {finding.remedy}")
+    return "\n".join(lines)
+
+
+def wants_colour() -> bool | None:
+    """For click: False where NO_COLOR is set (https://no-color.org), else None: only on a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """A JSON list of objects with check, verdict, message and remedy."""
+    return json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False)

@@ -1,0 +1,116 @@
+"""What KubeRay would refuse, or what would quietly not work, in the parts of the spec that are about the Ray cluster.
+
+Source: KubeRay 1.7's ValidateRayClusterSpec and ValidateRayServiceSpec, which report only after the resource was taken.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from llmpipeline.api.pipeline import Spec
+from llmpipeline.api.quantity import milli
+from llmpipeline.plan.groups import HEAD_CPU_MILLI
+from llmpipeline.problems import Path, Problem
+
+# Variables of the Ray Pods that KubeRay refuses, or that would contradict a field, with what to use instead.
+RESERVED: Final = {
+    "RAY_REDIS_ADDRESS": "use head.faultTolerance.redis.address",
+    "REDIS_PASSWORD": "use head.faultTolerance.redis.passwordSecretRef",
+    "REDIS_USERNAME": "use head.faultTolerance.redis.username",
+    "RAY_enable_autoscaler_v2": "leave it out: it is always autoscaler v2",
+    "RAY_GCS_STORAGE": "use head.faultTolerance.rocksdb",
+    "RAY_GCS_STORAGE_PATH": "use head.faultTolerance.rocksdb",
+    "RAY_AUTH_MODE": "use ray.authentication",
+    "RAY_SERVE_ENABLE_HA_PROXY": "use ray.performance",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "use ray.performance",
+}
+_PARTS: Final = ("metadata", "spec")
+# What the plan counts with, or KubeRay relies on, in the Ray container of a podTemplate.
+_COUNTED: Final = {"resources": "resources and accelerator", "image": "ray.image"}
+
+
+def problems(spec: Spec) -> Iterator[Problem]:
+    """All of them, each with the field that is to blame."""
+    yield from _head(spec)
+    for v, variable in enumerate(spec.ray.environment):
+        if variable.name in RESERVED:
+            where: Path = ("spec", "ray", "environment", v, "name")
+            yield Problem(where, f"{variable.name} is not for users to set", RESERVED[variable.name])
+    for path, container, template in _templates(spec):
+        yield from _template(path, container, template)
+    yield from _routes(spec)
+
+
+def _head(spec: Spec) -> Iterator[Problem]:
+    head = spec.head
+    if not head or not head.cpus_for_replicas:
+        return
+    wanted = head.resources.cpus if head.resources else None
+    have = HEAD_CPU_MILLI if wanted is None else milli(wanted)
+    if 1000 * head.cpus_for_replicas > have:
+        message = f"the head has {have / 1000:g} CPUs, fewer than {head.cpus_for_replicas} for replicas"
+        yield Problem(("spec", "head", "cpusForReplicas"), message, "raise head.resources.cpus")
+
+
+def _routes(spec: Spec) -> Iterator[Problem]:
+    """KubeRay makes a Gateway and an HTTPRoute of its own for an incremental upgrade: only these see both clusters."""
+    if not (spec.network and spec.upgrade and spec.upgrade.strategy == "Incremental"):
+        return
+    for field, given in (("httpRoute", spec.network.http_route), ("ingress", spec.network.ingress)):
+        if given:
+            message = "it would not see the new cluster during an incremental upgrade"
+            remedy = f"leave it out; KubeRay makes the HTTPRoute, of Gateway class {_gateway_class(spec)}"
+            yield Problem(("spec", "network", field), message, remedy)
+
+
+def _gateway_class(spec: Spec) -> str:
+    return spec.upgrade.incremental.gateway_class_name if spec.upgrade and spec.upgrade.incremental else ""
+
+
+def _templates(spec: Spec) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """Each podTemplate, where it is and what its Ray container is called."""
+    if spec.head and spec.head.pod_template is not None:
+        yield ("spec", "head", "podTemplate"), "ray-head", spec.head.pod_template
+    if spec.worker_defaults and spec.worker_defaults.pod_template is not None:
+        yield ("spec", "workerDefaults", "podTemplate"), "ray-worker", spec.worker_defaults.pod_template
+    for w, worker in enumerate(spec.workers):
+        if worker.pod_template is not None:
+            yield ("spec", "workers", w, "podTemplate"), "ray-worker", worker.pod_template
+
+
+def _template(path: Path, ray_container: str, template: dict[str, Any]) -> Iterator[Problem]:
+    for part in template:
+        if part not in _PARTS:
+            yield Problem((*path, part), "a Pod template has metadata and spec alone", "move it into one of them")
+    for part in _PARTS:
+        if not isinstance(template.get(part, {}), dict):
+            yield Problem((*path, part), "must be an object")
+            return
+    spec = template.get("spec", {})
+    if spec.get("restartPolicy", "Never") != "Never":
+        message = "Ray's autoscaler needs Pods that are never restarted in place"
+        yield Problem((*path, "spec", "restartPolicy"), message, "leave it out")
+    yield from _containers((*path, "spec", "containers"), ray_container, spec.get("containers", []))
+
+
+def _containers(path: Path, ray_container: str, containers: Any) -> Iterator[Problem]:
+    if not isinstance(containers, list) or not all(isinstance(item, dict) for item in containers):
+        yield Problem(path, "must be a list of objects")
+        return
+    for c, container in enumerate(containers):
+        if not isinstance(container.get("name"), str):
+            yield Problem((*path, c), "a container needs a name", f"the Ray container is {ray_container}")
+        if container.get("name") != ray_container:
+            continue
+        if "$patch" in container:
+            yield Problem((*path, c, "$patch"), "the Ray container cannot be replaced or deleted", "leave $patch out")
+        for field, instead in _COUNTED.items():
+            if field in container:
+                yield Problem((*path, c, field), f"{field} of the Ray container has a field", f"use {instead}")
+        yield from _environment((*path, c, "env"), container.get("env", []))
+
+
+def _environment(path: Path, variables: Any) -> Iterator[Problem]:
+    for v, variable in enumerate(variables if isinstance(variables, list) else ()):
+        name = variable.get("name") if isinstance(variable, dict) else None
+        if isinstance(name, str) and name in RESERVED:
+            yield Problem((*path, v, "name"), f"{name} is not for users to set", RESERVED[name])

@@ -1,0 +1,29 @@
+"""Name, labels and owner of everything made for a pipeline."""
+
+from typing import Any
+
+from llmpipeline import names
+from llmpipeline.api.pipeline import LLMPipeline
+
+
+def labels(pipeline: LLMPipeline) -> dict[str, str]:
+    """The labels of everything made for a pipeline."""
+    return {
+        names.LABEL_NAME: "llmpipeline",
+        names.LABEL_INSTANCE: pipeline.metadata.name,
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        names.LABEL_PIPELINE: pipeline.metadata.name,
+    }
+
+
+def metadata(pipeline: LLMPipeline, more_labels: dict[str, str] | None = None) -> dict[str, Any]:
+    """The metadata of a manifest, with its owner where the pipeline has a UID (one read from a cluster has)."""
+    given: dict[str, Any] = {
+        "name": pipeline.metadata.name,
+        "namespace": pipeline.metadata.namespace,
+        "labels": labels(pipeline) | (more_labels or {}),
+    }
+    if pipeline.metadata.uid:
+        owner = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": pipeline.metadata.name}
+        given["ownerReferences"] = [{**owner, "uid": pipeline.metadata.uid, "controller": True}]
+    return given

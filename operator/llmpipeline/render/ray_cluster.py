@@ -1,0 +1,117 @@
+"""The Ray cluster in the RayService: `rayClusterConfig`. A change of it makes KubeRay build a second whole cluster.
+
+The zero values (`numOfHosts`, `priority`, `scaleStrategy`) are those that KubeRay's own types write. KubeRay writes
+the whole RayService back when it adds its finalizer; what it would add is given from the start, so that its write
+changes nothing of ours and the next apply is no conflict.
+"""
+
+import json
+from typing import Any, Final
+
+from llmpipeline.api.fault_tolerance import FaultTolerance, Redis, RocksDB
+from llmpipeline.api.pipeline import LLMPipeline, Spec
+from llmpipeline.api.quantity import milli, whole
+from llmpipeline.plan.types import Group, Plan
+from llmpipeline.render.pods import CONTAINER_SECURITY, head_template, resources, worker_template
+
+Manifest = dict[str, Any]
+
+_AUTHENTICATION: Final = {"Token": "token", "Disabled": "disabled"}
+
+
+def ray_cluster(pipeline: LLMPipeline, plan: Plan) -> Manifest:
+    """The Ray cluster of a pipeline."""
+    spec = pipeline.spec
+    autoscaled = is_autoscaled(spec, plan)
+    cluster: Manifest = {
+        "rayVersion": spec.ray.version,
+        "authOptions": {"mode": _AUTHENTICATION[spec.ray.authentication]},
+    }
+    if autoscaled:
+        cluster |= {"enableInTreeAutoscaling": True, "autoscalerOptions": _autoscaler(spec)}
+    if spec.head and spec.head.fault_tolerance:
+        cluster["gcsFaultToleranceOptions"] = _fault_tolerance(spec.head.fault_tolerance)
+    cpus = spec.head.cpus_for_replicas if spec.head else 0
+    return cluster | {
+        "headGroupSpec": {
+            "rayStartParams": {"num-cpus": str(cpus)},
+            "template": head_template(pipeline, plan, autoscaled=autoscaled),
+        },
+        "workerGroupSpecs": [_group(pipeline, plan, group, autoscaled=autoscaled) for group in plan.groups],
+    }
+
+
+def is_autoscaled(spec: Spec, plan: Plan) -> bool:
+    """Whether Ray's autoscaler runs: where a group can grow, and for an incremental upgrade, which needs it."""
+    incremental = spec.upgrade is not None and spec.upgrade.strategy == "Incremental"
+    return incremental or any(group.replicas[0] < group.replicas[1] for group in plan.groups)
+
+
+def _autoscaler(spec: Spec) -> Manifest:
+    given = spec.autoscaler
+    options: Manifest = {"version": "v2"}
+    if spec.ray.pod_security == "Restricted":
+        options["securityContext"] = CONTAINER_SECURITY
+    if not given:
+        return options
+    if given.idle_timeout_seconds is not None:
+        options["idleTimeoutSeconds"] = given.idle_timeout_seconds
+    if given.upscaling:
+        options["upscalingMode"] = given.upscaling
+    if wanted := given.resources:
+        cpus = None if wanted.cpus is None else milli(wanted.cpus)
+        options["resources"] = resources(cpus, None if wanted.memory is None else whole(wanted.memory))
+    return options
+
+
+def _fault_tolerance(given: FaultTolerance) -> Manifest:
+    return _redis(given.redis) if given.redis else _rocksdb(given.rocksdb or RocksDB())
+
+
+def _redis(redis: Redis) -> Manifest:
+    options: Manifest = {"redisAddress": redis.address}
+    if redis.username:
+        options["redisUsername"] = {"value": redis.username}
+    if secret := redis.password_secret_ref:
+        options["redisPassword"] = {"valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}}
+    return options
+
+
+def _rocksdb(rocksdb: RocksDB) -> Manifest:
+    storage = {
+        "claimName": rocksdb.claim_name,
+        "size": None if rocksdb.size is None else str(rocksdb.size),
+        "storageClassName": rocksdb.storage_class_name,
+        "deletionPolicy": rocksdb.deletion_policy,
+    }
+    return {"backend": "rocksdb", "storage": {key: value for key, value in storage.items() if value is not None}}
+
+
+def _group(pipeline: LLMPipeline, plan: Plan, group: Group, *, autoscaled: bool) -> Manifest:
+    manifest: Manifest = {
+        "groupName": group.name,
+        "replicas": group.replicas[0],
+        "minReplicas": group.replicas[0],
+        "maxReplicas": group.replicas[1],
+        "numOfHosts": group.hosts,
+        "priority": group.given.priority if group.given else 0,
+        "scaleStrategy": {},
+    }
+    idle = [s.idle_timeout_seconds for s in (group.given, pipeline.spec.worker_defaults) if s]
+    said = [seconds for seconds in idle if seconds is not None]
+    if said and autoscaled:
+        manifest["idleTimeoutSeconds"] = said[0]
+    return manifest | {
+        "rayStartParams": _start_parameters(group),
+        "template": worker_template(pipeline, plan, group),
+    }
+
+
+def _start_parameters(group: Group) -> dict[str, str]:
+    """Tells Ray's autoscaler the accelerator type: it does not see a node's own before the node is there.
+
+    Without it a bundle that asks for `accelerator_type:L4` never makes a group grow.
+    """
+    if not group.accelerator:
+        return {}
+    return {"resources": f"'{json.dumps({f'accelerator_type:{group.accelerator.ray}': 1})}'"}

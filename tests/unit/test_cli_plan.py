@@ -1,0 +1,255 @@
+"""`llmpipeline plan`: what applying a pipeline would change, told before it is done."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from llmpipeline.api.parse import parse
+from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.cli import plan as plan_command
+from llmpipeline.cli.main import main
+from llmpipeline.cluster import Key, Rejected
+from llmpipeline.plan.plan import make_plan
+from llmpipeline.render.rayservice import rayservice
+
+Document = dict[str, Any]
+Change = Callable[[Document], object]
+
+
+def pipeline(name: str = "reviews", *, namespace: str = "ml", most: int = 2) -> Document:
+    model = {
+        "name": "qwen",
+        "source": {"huggingFace": {"repository": "Qwen/Qwen3-0.6B"}},
+        "accelerator": {"type": "L4"},
+        "autoscaling": {"minReplicas": 1, "maxReplicas": most, "targetOngoingRequests": 32},
+    }
+    return {
+        "apiVersion": "serving.llmpipeline.dev/v1alpha1",
+        "kind": "LLMPipeline",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "ray": {"version": "2.60.0", "image": "serve:2.60.0"},
+            "apps": [{"name": "chat", "openai": {"models": [model]}}],
+        },
+    }
+
+
+def other_image(document: Document) -> None:
+    document["spec"]["ray"]["image"] = "serve:other"
+
+
+def more_replicas(document: Document) -> None:
+    document["spec"]["apps"][0]["openai"]["models"][0]["autoscaling"]["maxReplicas"] = 8
+
+
+def changed(*changes: Change) -> Document:
+    document = pipeline()
+    for change in changes:
+        change(document)
+    return document
+
+
+def plan(tmp_path: Path, new: list[Document], old: list[Document] | None, *options: str) -> Result:
+    for name, documents in (("new", new), ("old", old)):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump_all(documents or [], sort_keys=False))
+    former = [] if old is None else ["--from", str(tmp_path / "old.yaml")]
+    return CliRunner().invoke(main, ["plan", "-f", str(tmp_path / "new.yaml"), *former, *options])
+
+
+def rendered(document: Document) -> Document:
+    parsed = parse(document)
+    assert isinstance(parsed, LLMPipeline), parsed
+    return rayservice(parsed, make_plan(parsed))
+
+
+class Cluster:
+    """A fake: answers with what it was given."""
+
+    def __init__(self, rayservices: dict[Key, Document], failure: Exception | None = None) -> None:
+        self.rayservices, self.failure = rayservices, failure
+
+    async def __aenter__(self) -> "Cluster":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def rayservice(self, key: Key) -> Document | None:
+        if self.failure:
+            raise self.failure
+        return self.rayservices.get(key)
+
+
+def runs(monkeypatch: pytest.MonkeyPatch, *documents: Document, failure: Exception | None = None) -> None:
+    live = {Key(made["metadata"]["namespace"], made["metadata"]["name"]): made for made in map(rendered, documents)}
+    monkeypatch.setattr(plan_command, "connect", lambda: Cluster(live, failure))
+
+
+@pytest.mark.parametrize(
+    ("change", "row", "field"),
+    [
+        ([], ["reviews", "None", "1-2", "-"], None),
+        ([other_image], ["reviews", "NewCluster", "1-2", "+1"], 'spec.ray.image: "serve:2.60.0" -> "serve:other"'),
+        (
+            [more_replicas],
+            ["reviews", "LivePatch", "1-2 -> 1-8", "-"],
+            "spec.apps[chat].openai.models[qwen].autoscaling.maxReplicas: 2 -> 8",
+        ),
+        ([other_image, more_replicas], ["reviews", "NewCluster", "1-2 -> 1-8", "+1"], "spec.ray.image: "),
+    ],
+    ids=["nothing", "new cluster", "live patch", "both"],
+)
+def test_from_a_file(tmp_path: Path, change: list[Change], row: list[str], field: str | None) -> None:
+    result = plan(tmp_path, [changed(*change)], [pipeline()])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["NAME", "EFFECT", "GPUS", "MEANWHILE"]
+    assert [cell.strip() for cell in lines[1].split("  ") if cell.strip()] == row
+    assert lines[3] == "reviews:"
+    assert field is None or any(field in line for line in lines[4:])
+
+
+def test_a_pipeline_that_was_not_there_is_created(tmp_path: Path) -> None:
+    result = plan(tmp_path, [pipeline()], [pipeline("other")])
+    assert "Create" in result.stdout
+    assert "0 -> 1-2" in result.stdout
+
+
+def test_several_pipelines_and_namespaces(tmp_path: Path) -> None:
+    new = [changed(other_image), pipeline(namespace="search")]
+    result = plan(tmp_path, new, [pipeline(), pipeline(namespace="search")])
+    rows = [line.split() for line in result.stdout.splitlines()[1:3]]
+    assert [row[:2] for row in rows] == [["ml/reviews", "NewCluster"], ["search/reviews", "None"]]
+
+
+def test_json(tmp_path: Path) -> None:
+    result = plan(tmp_path, [changed(more_replicas)], [pipeline()], "-o", "json")
+    (edit,) = json.loads(result.stdout)
+    message = edit.pop("message")
+    assert "bounds of worker group" in message
+    assert edit == {
+        "file": str(tmp_path / "new.yaml"),
+        "namespace": "ml",
+        "name": "reviews",
+        "effect": "LivePatch",
+        "gpus": {
+            "before": {"requested": 1, "maximum": 2},
+            "after": {"requested": 1, "maximum": 8},
+            "meanwhile": 0,
+        },
+        "changes": [
+            {"field": "spec.apps[chat].openai.models[qwen].autoscaling.maxReplicas", "before": 2, "after": 8},
+        ],
+    }
+
+
+def test_long_lists_of_changes_are_cut(tmp_path: Path) -> None:
+    apps = [{"name": f"hello-{number}", "hello": {"message": "a" * 60}} for number in range(14)]
+    old, new = pipeline(), pipeline()
+    old["spec"]["apps"] = apps
+    new["spec"]["apps"] = [app | {"hello": {"message": "b" * 60}} for app in apps]
+    lines = plan(tmp_path, [new], [old]).stdout.splitlines()
+    assert lines[-1] == "    and 4 more"
+    assert sum("hello.message: " in line for line in lines) == 10
+    assert all(len(line) < 160 for line in lines if "hello.message" in line)
+
+
+def test_added_and_removed_fields(tmp_path: Path) -> None:
+    old, new = pipeline(), pipeline()
+    old["spec"]["apps"].append({"name": "bye", "hello": {}})
+    new["spec"]["ray"]["serviceAccountName"] = "ray"
+    result = plan(tmp_path, [new], [old])
+    assert 'spec.ray.serviceAccountName: added, "ray"' in result.stdout
+    assert "spec.apps[bye]: removed" in result.stdout
+
+
+def test_against_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs(monkeypatch, pipeline())
+    result = plan(tmp_path, [changed(more_replicas), pipeline("second")], None, "-o", "json")
+    assert result.exit_code == 0, result.output
+    first, second = json.loads(result.stdout)
+    assert (first["effect"], second["effect"]) == ("LivePatch", "Create")
+    fields = [change["field"] for change in first["changes"]]
+    assert any(field.startswith("spec.serveConfigV2.apps.chat.") for field in fields)
+    assert any(field.endswith(".maxReplicas") and "workerGroupSpecs[" in field for field in fields)
+    assert second["changes"] == []
+
+
+def test_what_runs_already_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs(monkeypatch, pipeline())
+    (edit,) = json.loads(plan(tmp_path, [pipeline()], None, "-o", "json").stdout)
+    assert (edit["effect"], edit["changes"]) == ("None", [])
+
+
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        (Rejected(403, "rayservices.ray.io is forbidden"), "the cluster refuses: rayservices.ray.io is forbidden"),
+        (ConnectionRefusedError("connection refused"), "the cluster cannot be reached: connection refused"),
+        (TimeoutError(), "it does not answer in time"),
+        (OSError(), "the cluster cannot be reached: OSError"),
+    ],
+)
+def test_failures_of_the_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception, says: str
+) -> None:
+    runs(monkeypatch, failure=failure)
+    result = plan(tmp_path, [pipeline()], None)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert says in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("ignore:kube_config_path not provided")
+def test_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    result = plan(tmp_path, [pipeline()], None)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "set KUBECONFIG" in result.stderr
+
+
+def test_an_api_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    result = plan(tmp_path, [pipeline()], None)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("the cluster cannot be reached: ")
+
+
+@pytest.mark.parametrize("wrong", ["new", "old"])
+def test_a_wrong_file_is_told_with_its_line(tmp_path: Path, wrong: str) -> None:
+    bad = pipeline()
+    bad["spec"]["colour"] = "blue"
+    pair = ([bad], [pipeline()]) if wrong == "new" else ([pipeline()], [bad])
+    result = plan(tmp_path, *pair)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{wrong}.yaml:" in result.stderr
+    assert "spec.colour: unknown field" in result.stderr
+
+
+def test_colours_are_for_terminals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b" not in plan(tmp_path, [changed(other_image)], [pipeline()]).stdout
+    arguments = ["plan", "-f", str(tmp_path / "new.yaml"), "--from", str(tmp_path / "old.yaml")]
+    assert "\x1b[33mNewCluster" in CliRunner().invoke(main, arguments, color=True).stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in CliRunner().invoke(main, arguments, color=True).stdout
+
+
+def test_help_has_examples() -> None:
+    result = CliRunner().invoke(main, ["plan", "--help"])
+    assert result.exit_code == 0
+    assert "llmpipeline plan -f pipeline.yaml\n" in result.stdout
