@@ -28,6 +28,12 @@ _ANSWERS_TO_US: Final = frozenset({400, 401, 403, 404, 409, 415, 422})
 _UNKNOWN_FIELD: Final = "failed to create typed patch object"
 
 
+_KINDS: Final = {
+    names.RAY_SERVICE_KIND: (names.RAY_API_VERSION, names.RAY_SERVICE_PLURAL),
+    **{kind: (api_version, plural) for api_version, kind, plural in names.SURROUNDINGS},
+}
+
+
 class Key(NamedTuple):
     """Which pipeline."""
 
@@ -90,14 +96,30 @@ class Cluster:
         """The RayService as it is now, None where there is none."""
         return await self._find(_path(names.RAY_GROUP, names.RAY_VERSION, names.RAY_SERVICE_PLURAL, key))
 
-    async def apply_rayservice(self, manifest: Manifest, *, force: bool = False) -> Manifest:
-        """Server-side apply; returns the RayService as it is afterwards.
+    async def raycluster(self, key: Key) -> Manifest | None:
+        """The RayCluster as it is now, None where there is none."""
+        return await self._find(_path(names.RAY_GROUP, names.RAY_VERSION, names.RAY_CLUSTER_PLURAL, key))
+
+    async def patch_raycluster(self, key: Key, operations: list[Manifest]) -> None:
+        """A JSON patch of a RayCluster. A `test` in it that does not hold is `Rejected` with status 422."""
+        path = _path(names.RAY_GROUP, names.RAY_VERSION, names.RAY_CLUSTER_PLURAL, key)
+        await self._request("patch", path, body=operations, content_type="application/json-patch+json")
+
+    async def read(self, kind: str, key: Key) -> Manifest | None:
+        """An object of a kind that is made for pipelines; None where it, or the kind itself, is not there."""
+        return await self._find(_path_of(kind, key))
+
+    async def apply(self, manifest: Manifest, *, force: bool = False) -> Manifest:
+        """Server-side apply of what is made for a pipeline; returns it as it is afterwards.
 
         Without `force` a field that somebody else owns and that differs is a conflict: `Rejected` with status 409.
         """
-        key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-        path = _path(names.RAY_GROUP, names.RAY_VERSION, names.RAY_SERVICE_PLURAL, key)
+        path = _path_of(manifest["kind"], Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
         return await self._apply(path, manifest, names.FIELD_MANAGER, force=force)
+
+    async def delete(self, kind: str, key: Key, uid: str) -> None:
+        """Deletes an object of a kind that is made for pipelines; the UID keeps it from a namesake made meanwhile."""
+        await self._request("delete", _path_of(kind, key), body={"preconditions": {"uid": uid}})
 
     async def apply_status(self, key: Key, uid: str, status: Manifest) -> None:
         """Writes the whole status of a pipeline. The UID keeps it from a namesake made meanwhile."""
@@ -194,6 +216,12 @@ def _collection(group: str, version: str, plural: str, namespace: str | None) ->
 
 def _path(group: str, version: str, plural: str, key: Key) -> str:
     return f"{_collection(group, version, plural, key.namespace)}/{key.name}"
+
+
+def _path_of(kind: str, key: Key) -> str:
+    api_version, plural = _KINDS[kind]
+    group, version = api_version.split("/")
+    return _path(group, version, plural, key)
 
 
 def _message(error: ApiException) -> str:

@@ -16,6 +16,17 @@ RAY_API_VERSION: Final = f"{RAY_GROUP}/{RAY_VERSION}"
 RAY_SERVICE_KIND: Final = "RayService"
 RAY_SERVICE_PLURAL: Final = "rayservices"
 
+RAY_CLUSTER_PLURAL: Final = "rayclusters"
+
+# What is made around a RayService: API group and version, kind, plural. In the order in which rights are asked for.
+SURROUNDINGS: Final = (
+    ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    ("networking.k8s.io/v1", "Ingress", "ingresses"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes"),
+    ("monitoring.coreos.com/v1", "PodMonitor", "podmonitors"),
+)
+
 # Field managers of server-side apply: what the operator owns in a RayService, and in the status of an LLMPipeline.
 FIELD_MANAGER: Final = "llmpipeline-operator"
 STATUS_FIELD_MANAGER: Final = "llmpipeline-operator-status"
@@ -53,6 +64,7 @@ class Reason:
     REFUSED: Final = "Refused"  # the API server refused the RayService; the message is its own
     FORBIDDEN: Final = "Forbidden"  # the operator may not write RayServices here
     KUBERAY_MISSING: Final = "KubeRayMissing"  # there is no such resource as a RayService
+    PARTLY_APPLIED: Final = "PartlyApplied"  # KubeRay has the RayService; something around it was refused
     TERMINATING: Final = "Terminating"  # the RayService of a former pipeline of this name is still being deleted
     # Progressing
     SETTLED: Final = "Settled"
@@ -60,6 +72,9 @@ class Reason:
     DEPLOYING: Final = "Deploying"  # apps change in place
     UPGRADING: Final = "Upgrading"  # a new Ray cluster comes up beside the one that serves
     WAITING_FOR_KUBERAY: Final = "WaitingForKubeRay"  # KubeRay has not looked at the newest RayService yet
+    SUSPENDING: Final = "Suspending"  # everything is being taken down, as spec.suspend asks
+    SUSPENDED: Final = "Suspended"  # nothing runs, as spec.suspend asks
+    ROLLING_BACK: Final = "RollingBack"  # requests move back to the old cluster
     STALLED: Final = "Stalled"  # KubeRay has given up; somebody has to act
     # Ready
     APPS_RUNNING: Final = "AppsRunning"

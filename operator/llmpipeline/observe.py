@@ -51,6 +51,7 @@ class Observed:
         active: Applications of the serving cluster; empty while upgrading.
         pending: Applications of the cluster that comes up.
         terminating: It is being deleted.
+        rolling_back: An incremental upgrade is being taken back.
     """
 
     seen: bool
@@ -63,6 +64,7 @@ class Observed:
     active: dict[str, Application]
     pending: dict[str, Application]
     terminating: bool
+    rolling_back: bool = False
 
 
 def observe(rayservice: dict[str, Any]) -> Observed:
@@ -82,6 +84,7 @@ def observe(rayservice: dict[str, Any]) -> Observed:
         active=_applications(active),
         pending=_applications(pending),
         terminating="deletionTimestamp" in metadata,
+        rolling_back=conditions.get("RollbackInProgress", {}).get("status") == "True",
     )
 
 

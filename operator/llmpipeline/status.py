@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from llmpipeline import names
 from llmpipeline.names import Reason
@@ -23,6 +23,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """What a change of the spec did: the effect in one word, and for a person."""
+
+    effect: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What the pipeline asks for, as far as the status needs it.
 
@@ -33,6 +41,7 @@ class Asked:
         routes: Route prefix by app.
         gpus: GPUs with the fewest and with the most Pods; None where the spec cannot work.
         problems: Why the spec cannot work.
+        scaled: Replicas of the deployment that `spec.scale` names; None where it names none.
     """
 
     name: str
@@ -41,6 +50,7 @@ class Asked:
     routes: dict[str, str]
     gpus: tuple[int, int] | None
     problems: Sequence[Problem]
+    scaled: int | None = None
 
     @property
     def url(self) -> str:
@@ -48,14 +58,24 @@ class Asked:
         return f"http://{self.name}-serve-svc.{self.namespace}.svc:{names.SERVE_PORT}"
 
 
-def make_status(asked: Asked, applied: Verdict, observed: Observed | None, previous: Status, now: str) -> Status:
+# By the reason of KubeRay's own Ready condition.
+_SUSPENSION: Final = {
+    "SuspendInProgress": Verdict("True", Reason.SUSPENDING, "The Ray cluster is taken down, as spec.suspend asks."),
+    "SuspendComplete": Verdict("False", Reason.SUSPENDED, "Nothing runs, as spec.suspend asks."),
+}
+
+
+def make_status(
+    asked: Asked, applied: Verdict, observed: Observed | None, edit: Edit | None, previous: Status, now: str
+) -> Status:
     """The whole status.
 
     Args:
         asked: What the pipeline asks for.
         applied: How sending the RayService went.
         observed: The RayService as it is; None where there is none.
-        previous: The status so far, for the times of conditions that did not change.
+        edit: What the change of the spec did that was just applied; None where there was none.
+        previous: The status so far, for the times of conditions that did not change, and for the last edit.
         now: The time, as RFC 3339.
     """
     verdicts = {
@@ -73,6 +93,14 @@ def make_status(asked: Asked, applied: Verdict, observed: Observed | None, previ
     status["readyApps"] = f"{running}/{len(asked.routes)}"
     if asked.gpus is not None:
         status["gpus"] = {"requested": asked.gpus[0], "maximum": asked.gpus[1]}
+    if asked.scaled is not None:
+        selector = f"{names.LABEL_PIPELINE}={asked.name},{names.LABEL_NODE_TYPE}=worker"
+        status["scale"] = {"replicas": asked.scaled, "selector": selector}
+    if edit:
+        said = {"effect": edit.effect, "message": edit.message[:4096], "observedGeneration": asked.generation}
+        status["lastEdit"] = said
+    elif "lastEdit" in previous:
+        status["lastEdit"] = previous["lastEdit"]
     if observed:
         status["rayService"] = _without_empty(
             {
@@ -105,9 +133,14 @@ def progressing(applied: Verdict, observed: Observed | None) -> Verdict:
     if observed.reason == "InitializingTimeout":
         message = f"KubeRay has given up: {said}. Mend the spec and delete the RayService."
         return Verdict("False", Reason.STALLED, message)
+    if observed.seen and observed.reason in _SUSPENSION:
+        return _SUSPENSION[observed.reason]
     if not observed.seen:
         message = "KubeRay has not looked at the newest RayService yet; if this stays, see whether its operator runs."
         return Verdict("True", Reason.WAITING_FOR_KUBERAY, message)
+    if observed.rolling_back:
+        message = f"Requests move back from {observed.pending_cluster} to {observed.active_cluster}."
+        return Verdict("True", Reason.ROLLING_BACK, message)
     if observed.upgrading:
         message = (
             f"The new cluster {observed.pending_cluster} comes up; until it runs, {observed.active_cluster} serves."
@@ -125,6 +158,8 @@ def ready(asked: Asked, applied: Verdict, observed: Observed | None) -> Verdict:
     """Whether every app answers. KubeRay's own word counts only where it says no."""
     if observed is None:
         return Verdict("False", Reason.NOT_APPLIED, applied.message)
+    if observed.reason in _SUSPENSION:
+        return Verdict("False", Reason.SUSPENDED, "Nothing runs, as spec.suspend asks.")
     if not observed.ready:
         failed = _failures(observed.pending or observed.active)
         if failed:

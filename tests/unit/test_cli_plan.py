@@ -1,6 +1,9 @@
 """`llmpipeline plan`: what applying a pipeline would change, told before it is done."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,6 +171,16 @@ def test_added_and_removed_fields(tmp_path: Path) -> None:
     assert "spec.apps[bye]: removed" in result.stdout
 
 
+def test_what_is_made_around_the_ray_cluster_is_told(tmp_path: Path) -> None:
+    new = changed(lambda document: document["spec"].update(disruption={"minAvailableWorkers": 1}))
+    (edit,) = json.loads(plan(tmp_path, [new], [pipeline()], "-o", "json").stdout)
+    assert edit["effect"] == "None"
+    assert edit["message"].startswith("Around the Ray cluster: PodDisruptionBudget reviews")
+    assert "is added" in edit["message"]
+    gone = plan(tmp_path, [pipeline()], [new], "-o", "json")
+    assert "is removed" in json.loads(gone.stdout)[0]["message"]
+
+
 def test_against_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs(monkeypatch, pipeline())
     result = plan(tmp_path, [changed(more_replicas), pipeline("second")], None, "-o", "json")
@@ -205,29 +218,36 @@ def test_failures_of_the_cluster(
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.filterwarnings("ignore:kube_config_path not provided")
-def test_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    result = plan(tmp_path, [pipeline()], None)
-    assert (result.exit_code, result.stdout) == (3, "")
-    assert "set KUBECONFIG" in result.stderr
+KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "c",
+    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
+    "users": [{"name": "u", "user": {}}],
+}
 
 
-def test_an_api_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
-        "users": [{"name": "u", "user": {}}],
-    }
-    (tmp_path / "config").write_text(yaml.safe_dump(config))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    result = plan(tmp_path, [pipeline()], None)
-    assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr.startswith("the cluster cannot be reached: ")
+@pytest.mark.parametrize(
+    ("kubeconfig", "says"),
+    [(None, "no cluster to connect to: "), (KUBECONFIG, "the cluster cannot be reached: ")],
+    ids=["no kubeconfig", "nobody listens"],
+)
+def test_no_cluster(tmp_path: Path, kubeconfig: Document | None, says: str) -> None:
+    (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(pipeline()))
+    if kubeconfig:
+        (tmp_path / "config").write_text(yaml.safe_dump(kubeconfig))
+    # A process of its own, for the client reads KUBECONFIG when it is imported.
+    environment = {key: value for key, value in os.environ.items() if key != "KUBERNETES_SERVICE_HOST"}
+    result = subprocess.run(
+        [sys.executable, "-m", "llmpipeline", "plan", "-f", str(tmp_path / "pipeline.yaml")],
+        env={**environment, "KUBECONFIG": str(tmp_path / "config")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (3, "")
+    assert result.stderr.splitlines()[-1].startswith(says)
 
 
 @pytest.mark.parametrize("wrong", ["new", "old"])

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from llmpipeline.api.crd import crd
 from llmpipeline.cli import doctor as command
+from llmpipeline.cli.connection import Unreachable
 from llmpipeline.cli.main import main
 from llmpipeline.doctor import nodes
 from llmpipeline.doctor.diagnose import diagnose
@@ -450,7 +451,7 @@ class TestCommand:
     """The command's output and exit codes, without a cluster."""
 
     @staticmethod
-    def run(monkeypatch: pytest.MonkeyPatch, found: list[Finding] | str, *args: str, color: bool = False) -> Any:
+    def run(monkeypatch: pytest.MonkeyPatch, found: list[Finding], *args: str, color: bool = False) -> Any:
         monkeypatch.setattr(command, "examine", lambda namespace, user: found)
         return CliRunner().invoke(main, ["doctor", *args], color=color)
 
@@ -476,7 +477,11 @@ class TestCommand:
         assert json.loads(ended.output) == [{"check": "GPUs", "verdict": "Unknown", "message": "?", "remedy": "ask"}]
 
     def test_no_cluster(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        ended = self.run(monkeypatch, "the cluster cannot be reached: no")
+        def examine(namespace: str | None, user: str | None) -> list[Finding]:
+            raise Unreachable("the cluster cannot be reached: no")
+
+        monkeypatch.setattr(command, "examine", examine)
+        ended = CliRunner().invoke(main, ["doctor"])
         assert (ended.exit_code, ended.stderr) == (3, "the cluster cannot be reached: no\n")
         assert ended.stdout == ""
 

@@ -36,7 +36,7 @@ def service(
 
 
 def verdicts(rayservice: dict[str, Any] | None, applied: Verdict = APPLIED) -> dict[str, tuple[str, str]]:
-    status = make_status(asked(), applied, observe(rayservice) if rayservice else None, {}, NOW)
+    status = make_status(asked(), applied, observe(rayservice) if rayservice else None, None, {}, NOW)
     return {item["type"]: (item["status"], item["reason"]) for item in status["conditions"]}
 
 
@@ -85,7 +85,7 @@ def test_no_rayservice_is_not_ready_for_the_reason_that_it_was_not_applied() -> 
 
 
 def test_a_failed_app_is_named_with_its_last_error_line() -> None:
-    status = make_status(asked(), APPLIED, observe(service(True, active=BROKEN)), {}, NOW)
+    status = make_status(asked(), APPLIED, observe(service(True, active=BROKEN)), None, {}, NOW)
     ready = status["conditions"][3]
     assert ready["message"] == "app chat is DEPLOY_FAILED: ModuleNotFoundError: my_app"
     assert status["readyApps"] == "1/2"
@@ -95,18 +95,18 @@ def test_a_failed_app_is_named_with_its_last_error_line() -> None:
 def test_a_refused_spec_says_every_problem_and_keeps_what_runs_ready() -> None:
     problem = Problem(("spec", "apps", 0), "is odd", "even it")
     verdict = Verdict("False", "NotAccepted", "")
-    status = make_status(asked(problem), verdict, observe(service(True, active=RUNNING)), {}, NOW)
+    status = make_status(asked(problem), verdict, observe(service(True, active=RUNNING)), None, {}, NOW)
     accepted, applied, _, ready = status["conditions"]
     assert accepted["message"] == "spec.apps[0]: is odd; even it"
     assert (applied["status"], ready["status"]) == ("False", "True")
 
 
 def test_times_change_only_with_the_status() -> None:
-    first = make_status(asked(), APPLIED, observe(service(False)), {}, NOW)
-    second = make_status(asked(), APPLIED, observe(service(True, active=RUNNING)), first, "2027-01-01T00:00:00Z")
+    first = make_status(asked(), APPLIED, observe(service(False)), None, {}, NOW)
+    second = make_status(asked(), APPLIED, observe(service(True, active=RUNNING)), None, first, "2027-01-01T00:00:00Z")
     times = {item["type"]: item["lastTransitionTime"][:4] for item in second["conditions"]}
     assert times == {"Accepted": "2026", "Applied": "2026", "Progressing": "2027", "Ready": "2027"}
-    third = make_status(asked(), APPLIED, observe(service(True, active=RUNNING)), second, "2028-01-01T00:00:00Z")
+    third = make_status(asked(), APPLIED, observe(service(True, active=RUNNING)), None, second, "2028-01-01T00:00:00Z")
     assert third == second
 
 

@@ -1,6 +1,5 @@
 """The `doctor` command: asking the cluster, and showing what is found."""
 
-import asyncio
 import json
 import os
 from collections.abc import Sequence
@@ -8,11 +7,9 @@ from dataclasses import asdict
 from typing import Final
 
 import click
-from aiohttp import ClientError
-from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.config.config_exception import ConfigException
 
-from llmpipeline.cluster import Rejected, connect
+from llmpipeline.cli.connection import ask
+from llmpipeline.cluster import connect
 from llmpipeline.doctor.diagnose import diagnose
 from llmpipeline.doctor.types import Finding
 from llmpipeline.facts import read_facts
@@ -21,18 +18,9 @@ _MARKS: Final = {"Ok": "ok", "Warning": "warn", "Problem": "PROBLEM", "Unknown":
 _COLOURS: Final = {"Ok": "green", "Warning": "yellow", "Problem": "red", "Unknown": "cyan"}
 
 
-def examine(namespace: str | None, user: str | None) -> list[Finding] | str:
-    """What is found in the cluster, or why it could not be asked."""
-    try:
-        return asyncio.run(_examine(namespace, user))
-    except ConfigException as error:
-        return f"no cluster to connect to: {str(error).rstrip('.')}; set KUBECONFIG"
-    except Rejected as rejected:
-        return f"the cluster refuses: {rejected}"
-    except TimeoutError:
-        return "the cluster cannot be reached: it does not answer in time"
-    except (ClientError, ApiException, OSError) as error:
-        return f"the cluster cannot be reached: {(str(error) or type(error).__name__).splitlines()[0]}"
+def examine(namespace: str | None, user: str | None) -> list[Finding]:
+    """What is found in the cluster. Raises `Unreachable`."""
+    return ask(_examine(namespace, user))
 
 
 async def _examine(namespace: str | None, user: str | None) -> list[Finding]:

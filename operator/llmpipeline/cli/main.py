@@ -163,11 +163,13 @@ def doctor(namespace: str | None, user: str | None, output: str) -> None:
     The cluster is the one of the kubeconfig (KUBECONFIG) or, in a Pod, its own. The exit code is 1 where there is a
     problem, and 3 where the cluster cannot be reached.
     """
+    from llmpipeline.cli.connection import Unreachable
     from llmpipeline.cli.doctor import as_json, as_table, examine, wants_colour
 
-    found = examine(namespace, user)
-    if isinstance(found, str):
-        _fail(found, UNREACHABLE)
+    try:
+        found = examine(namespace, user)
+    except Unreachable as unreachable:
+        _fail(str(unreachable), UNREACHABLE)
     click.echo(as_json(found) if output == "json" else as_table(found), color=wants_colour())
     if any(finding.verdict == "Problem" for finding in found):
         sys.exit(WRONG_INPUT)

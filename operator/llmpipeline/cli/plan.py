@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import click
@@ -13,6 +13,7 @@ from llmpipeline.cli.documents import Read
 from llmpipeline.cluster import Key, Manifest, connect
 from llmpipeline.effect import Difference, Effect, changes, differences, effect_of
 from llmpipeline.render.rayservice import rayservice
+from llmpipeline.render.surroundings import surroundings
 
 _COLUMNS: Final = ("NAME", "EFFECT", "GPUS", "MEANWHILE")
 _COLOURS: Final = {"None": "green", "InPlace": "green", "NewCluster": "yellow", "Ignored": "red", "Suspend": "red"}
@@ -77,12 +78,28 @@ def _edit_from(read: Read, former: Read | None) -> Edit:
     if former is None:
         return _edit_of(read, None)
     effect = effect_of(_manifest(former), _manifest(read))
+    if around := _around(former, read):
+        effect = replace(effect, message=f"{effect.message} {around}" if effect.fields else around)
     return Edit(read.file, _key(read), effect, differences(_spec(former), _spec(read), "spec"))
 
 
 def _edit_of(read: Read, live: Manifest | None) -> Edit:
     wanted = _manifest(read)
     return Edit(read.file, _key(read), effect_of(live, wanted), changes(live, wanted) if live else ())
+
+
+def _around(former: Read, read: Read) -> str:
+    """What changes of the manifests beside the RayService. None of them restarts a Pod."""
+    old, new = (
+        {f"{made['kind']} {made['metadata']['name']}": made for made in surroundings(one.pipeline, one.plan)}
+        for one in (former, read)
+    )
+    fates = [
+        f"{name} {'is added' if name not in old else 'is removed' if name not in new else 'changes'}"
+        for name in dict.fromkeys((*old, *new))
+        if old.get(name) != new.get(name)
+    ]
+    return f"Around the Ray cluster: {', '.join(fates)}; no Pod restarts for it." if fates else ""
 
 
 def _key(read: Read) -> Key:

@@ -178,10 +178,10 @@ def _of_cluster(old: Manifest, new: Manifest) -> Iterator[_Part]:
     kind: Kind = "AddWorkers" if appended else "LivePatch"
     if appended:
         yield kind, _ADDED.format(", ".join(appended))
-    bounded = [new["groupName"] for old, new in groups if any(old[bound] != new[bound] for bound in _BOUNDS)]
+    bounded = [group["groupName"] for was, group in groups if any(was[bound] != group[bound] for bound in _BOUNDS)]
     if bounded and not appended:
         yield kind, _BOUNDED.format(", ".join(bounded))
-    if any(new["maxReplicas"] < old["maxReplicas"] for old, new in groups):
+    if any(group["maxReplicas"] < was["maxReplicas"] for was, group in groups):
         first = "idle ones first" if after.get("enableInTreeAutoscaling") else "whichever they are"
         yield kind, f"Pods above a new maximum are stopped at once, {first}, with the requests on them."
     if _of_pods(before, "tolerations") != _of_pods(after, "tolerations"):
@@ -204,7 +204,7 @@ def _waiting_in_cluster(before: Manifest, after: Manifest, groups: list[tuple[Ma
     waiting = ["spec.rayClusterConfig.suspend"] if before.get("suspend") != after.get("suspend") else []
     if _of_pods(before, "schedulingGates") != _of_pods(after, "schedulingGates"):
         waiting.append("schedulingGates")
-    differing = [{key for key in ("replicas", *_BOUNDS) if old[key] != new[key]} for old, new in groups]
+    differing = [{key for key in ("replicas", *_BOUNDS) if was[key] != group[key]} for was, group in groups]
     if {"replicas"} in differing:
         waiting.append("replicas, which the autoscaler sets")
     return waiting

@@ -49,7 +49,7 @@ def what_serve_does(before: Config, after: Config) -> Iterator[str]:
     if replaced:
         yield (
             f"Ray Serve replaces every replica of {' and '.join(replaced)}, a fifth at a time, each old one before its "
-            "new one: where there is but one, requests wait until the new one is up."
+            "new one: where there is but one, nothing answers until the new one is up."
         )
     if adjusted:
         yield f"Ray Serve changes {_apps(adjusted)} in place; no replica starts anew."
