@@ -1,6 +1,7 @@
 """The CRD on a real API server: every rule accepts and refuses."""
 
 import pytest
+from bad_cluster_specs import CLUSTER_CASES
 from bad_specs import CASES, Case, sample
 
 from control_plane import Admin, ApiError
@@ -15,7 +16,7 @@ def test_the_sample_is_accepted(admin: Admin, namespace: str) -> None:
     assert stored["spec"]["ray"]["authentication"] == "Token"
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *CLUSTER_CASES], ids=lambda case: case.name)
 def test_accepted_when_right_and_refused_when_wrong(case: Case, admin: Admin, namespace: str) -> None:
     right, wrong = sample(), sample()
     case.right(right)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bad_cluster_specs import CLUSTER_CASES
 from bad_specs import CASES, Case, sample
 from click.testing import CliRunner, Result
 
@@ -24,7 +25,7 @@ def test_the_sample_is_valid() -> None:
     assert isinstance(parse(sample()), LLMPipeline)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *CLUSTER_CASES], ids=lambda case: case.name)
 def test_refused_with_file_line_and_field(case: Case, tmp_path: Path) -> None:
     document = sample()
     case.wrong(document)
@@ -37,7 +38,7 @@ def test_refused_with_file_line_and_field(case: Case, tmp_path: Path) -> None:
     assert 1 < int(number) < 60
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *CLUSTER_CASES], ids=lambda case: case.name)
 def test_accepted_when_made_right(case: Case, tmp_path: Path) -> None:
     document = sample()
     case.right(document)

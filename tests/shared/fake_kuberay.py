@@ -8,15 +8,11 @@ Messages, reasons and what is left out (Go's `omitempty`) follow KubeRay's own `
 """
 
 import hashlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import yaml
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "hack"))
 
 from control_plane import Admin, ApiError
 
@@ -126,9 +122,32 @@ def finish_upgrade(admin: Admin, namespace: str, name: str, apps: Apps | None = 
     return make_ready(admin, namespace, name, apps)
 
 
+def make_raycluster(admin: Admin, namespace: str, name: str) -> Status:
+    """The RayCluster that serves, as KubeRay makes it: of the RayService's cluster spec at that time."""
+    service = admin.get(API_VERSION, PLURAL, namespace, name)
+    cluster = service["status"]["activeServiceStatus"]["rayClusterName"]
+    metadata = {"name": cluster, "namespace": namespace}
+    manifest = {"apiVersion": API_VERSION, "kind": "RayCluster", "metadata": metadata}
+    return admin.create(API_VERSION, "rayclusters", {**manifest, "spec": service["spec"]["rayClusterConfig"]})
+
+
 def lose_endpoints(admin: Admin, namespace: str, name: str) -> Status:
     """No Pod of the active cluster serves any more."""
     return _write(admin, namespace, name, lambda service, _: _set_endpoints(service, 0))
+
+
+def suspend(admin: Admin, namespace: str, name: str) -> Status:
+    """Everything that the RayService owned is deleted, as `spec.suspend` asks."""
+
+    def change(service: Status, status: Status) -> None:
+        status["activeServiceStatus"] = _side("", {})
+        status["pendingServiceStatus"] = _side("", {})
+        status.pop("numServeEndpoints", None)
+        _set_condition(service, "Suspended", "True", "SuspendComplete", "All owned resources have been deleted.")
+        _set_condition(service, "Ready", "False", "SuspendComplete", "RayService is suspended.")
+        _set_condition(service, "UpgradeInProgress", "False", "SuspendComplete", "RayService is suspended.")
+
+    return _write(admin, namespace, name, change)
 
 
 def time_out(admin: Admin, namespace: str, name: str) -> Status:
