@@ -1,4 +1,4 @@
-"""Our operator on a real API server. KubeRay is the fake here: `fake_kuberay` writes its status and does nothing else."""
+"""Our operator on a real API server. KubeRay is the fake here: `fake_kuberay` writes its status and no more."""
 
 import json
 import time

@@ -76,7 +76,7 @@ def test_a_small_app_gets_a_small_pod() -> None:
 
 def test_autoscaling_always_has_a_target() -> None:
     planned = plan(chat(model(autoscaling={"maxReplicas": 2})))
-    config = planned.applications[0].args["llm_configs"][0]["deployment_config"]
+    (config,) = planned.applications[0].deployments
     assert config["autoscaling_config"]["target_ongoing_requests"] == 32
     assert config["max_ongoing_requests"] == 64
 

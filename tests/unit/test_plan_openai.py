@@ -50,8 +50,11 @@ def test_one_plain_model_is_asked_directly() -> None:
 
 
 def test_whom_the_proxy_asks_has_a_queue_that_ends() -> None:
-    assert config(plan(model(maxOngoingRequests=50)))["deployment_config"]["max_queued_requests"] == 200
-    assert "max_queued_requests" not in config(plan(model(), model("n")))["deployment_config"]
+    (direct,) = plan(model(maxOngoingRequests=50)).applications[0].deployments
+    assert (direct["name"], direct["max_queued_requests"]) == ("LLMServer:m", 200)
+    first, *_, ingress = plan(model(), model("n")).applications[0].deployments
+    assert "max_queued_requests" not in first
+    assert (ingress["name"], ingress["max_queued_requests"]) == ("OpenAiIngress", 1024)
 
 
 LORA = {"uri": "s3://b/adapters/", "maxAdapters": 8, "maxRank": 64}
@@ -100,9 +103,9 @@ def test_prefill_on_its_own_deployment() -> None:
     assert app.import_path == PREFILL_IMPORT_PATH
     assert app.args.keys() == {"prefill_config", "decode_config", "ingress_deployment_config"}
     prefill, decode = app.args["prefill_config"], app.args["decode_config"]
-    assert prefill["deployment_config"]["num_replicas"] == 2
-    assert prefill["deployment_config"]["max_ongoing_requests"] == 8
-    assert decode["deployment_config"]["num_replicas"] == 3
+    of_prefill, of_decode, _ = app.deployments
+    assert (of_prefill["name"], of_prefill["num_replicas"], of_prefill["max_ongoing_requests"]) == ("Prefill:m", 2, 8)
+    assert (of_decode["name"], of_decode["num_replicas"]) == ("Decode:m", 3)
     for part in ("model_loading_config", "engine_kwargs", "placement_group_config"):
         assert prefill[part] == decode[part]
     assert decode["engine_kwargs"]["kv_transfer_config"] == {"kv_connector": "NixlConnector", "kv_role": "kv_both"}

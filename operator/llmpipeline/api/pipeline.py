@@ -58,7 +58,9 @@ class Spec(Model):
         description="What every worker group is told, derived ones too. What a group says itself comes on top.",
     )
     autoscaler: Autoscaler | None = Field(
-        default=None, description="Ray's autoscaler. It runs where a worker group has a minimum below its maximum."
+        default=None,
+        description="Ray's autoscaler. It runs where a worker group has a minimum below its maximum, and wherever this "
+        "is given: {} spares the new Ray cluster that a first minimum below the maximum would need.",
     )
     upgrade: Upgrade | None = Field(
         default=None, description="What happens when an edit needs a new Ray cluster. Default: a whole second cluster."

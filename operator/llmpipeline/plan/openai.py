@@ -15,6 +15,8 @@ from llmpipeline.problems import Path, Problem
 
 IMPORT_PATH: Final = "ray.serve.llm:build_openai_app"
 PREFILL_IMPORT_PATH: Final = "ray.serve.llm:build_pd_openai_app"
+# Ray's name for the deployment that takes the HTTP requests.
+INGRESS: Final = "OpenAiIngress"
 PREFIX_ROUTER: Final = "ray.serve.llm.request_router.PrefixCacheAffinityRouter"
 DEFAULT_MODEL_REQUESTS: Final = 64
 DEFAULT_INGRESS_REQUESTS: Final = 256
@@ -49,7 +51,8 @@ def application(app: App, ray: Ray) -> tuple[Application, tuple[Demand, ...]]:
         name=app.name,
         route_prefix=app.route,
         import_path=PREFILL_IMPORT_PATH if prefilled else IMPORT_PATH,
-        args=_models_args(app.openai, direct) | ({} if direct else _ingress_args(app.openai)),
+        args=_models_args(app.openai) | ({} if direct else _ingress_args(app.openai)),
+        deployments=tuple(_deployments(app.openai, direct)),
         runtime_env={"env_vars": NO_PROMPTS | (THROUGHPUT if optimized else {}) | (DIRECT if direct else {})},
         secrets=tuple(secret for model in models for secret in secrets(model.source)),
     )
@@ -95,20 +98,40 @@ def strategy(model: OpenAIModel) -> str:
     return "StrictPack" if workers <= most else "Pack"
 
 
-def _models_args(openai: OpenAI, direct: bool) -> dict[str, Any]:
+def _models_args(openai: OpenAI) -> dict[str, Any]:
     (first, *_) = openai.models
     if first.prefill:
         return {"prefill_config": _llm_config(first, first.prefill), "decode_config": _llm_config(first, first)}
-    return {"llm_configs": [_llm_config(model, model, bounded=direct) for model in openai.models]}
+    return {"llm_configs": [_llm_config(model, model) for model in openai.models]}
 
 
 def _ingress_args(openai: OpenAI) -> dict[str, Any]:
     ingress = openai.ingress or Deployment()
-    settings = {**options(ingress, DEFAULT_INGRESS_REQUESTS), "ray_actor_options": actor_options(ingress)}
+    settings = {**_replicas_in_args(ingress), "ray_actor_options": actor_options(ingress)}
     return {"ingress_deployment_config": settings}
 
 
-def _llm_config(model: OpenAIModel, block: Deployment, *, bounded: bool = False) -> dict[str, Any]:
+def _deployments(openai: OpenAI, direct: bool) -> Iterator[dict[str, Any]]:
+    """How the deployments scale and queue.
+
+    Here and not among the arguments: a change of those starts every replica of the app anew, the models' too.
+    """
+    for model in openai.models:
+        name = deployment_name(model.name)
+        if model.prefill:
+            yield {"name": f"Prefill:{name}", **options(model.prefill, DEFAULT_MODEL_REQUESTS, bounded=False)}
+        kind = "Decode" if model.prefill else "LLMServer"
+        yield {"name": f"{kind}:{name}", **options(model, DEFAULT_MODEL_REQUESTS, bounded=direct)}
+    if not direct:
+        yield {"name": INGRESS, **options(openai.ingress or Deployment(), DEFAULT_INGRESS_REQUESTS)}
+
+
+def _replicas_in_args(block: Deployment) -> dict[str, Any]:
+    """Keeps Ray Serve LLM from scaling a deployment by itself whose replicas are fixed."""
+    return {} if block.autoscaling else {"num_replicas": 1}
+
+
+def _llm_config(model: OpenAIModel, block: Deployment) -> dict[str, Any]:
     """One LLMConfig of Ray Serve LLM: the model with the settings of a deployment, its own or that of prefill."""
     config: dict[str, Any] = {"model_loading_config": _loading(model)} | _accelerator(model)
     if model.lora:
@@ -120,7 +143,7 @@ def _llm_config(model: OpenAIModel, block: Deployment, *, bounded: bool = False)
         "engine_kwargs": _engine(model),
         "placement_group_config": {"bundles": _bundles(model), "strategy": _STRATEGIES[strategy(model)]},
         "deployment_config": {
-            **options(block, DEFAULT_MODEL_REQUESTS, bounded=bounded),
+            **_replicas_in_args(block),
             "ray_actor_options": {key: value for key, value in actor_options(block).items() if key != "num_gpus"},
             **_routing(model),
         },

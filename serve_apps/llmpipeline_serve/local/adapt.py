@@ -60,7 +60,13 @@ def _in_one(app: Config, changes: list[str]) -> Config:
     """Prefill and decode in one deployment: handing the memory of a prompt over takes two GPUs."""
     changes.append(f"{app['name']}: prompts are read and answers written by the same replica")
     args = {key: value for key, value in app["args"].items() if key not in ("prefill_config", "decode_config")}
-    return {**app, "import_path": OPENAI_APP, "args": {**args, "llm_configs": [app["args"]["decode_config"]]}}
+    deployments = [
+        {**item, "name": item["name"].replace("Decode:", "LLMServer:")}
+        for item in app.get("deployments", [])
+        if not item["name"].startswith("Prefill:")
+    ]
+    args["llm_configs"] = [app["args"]["decode_config"]]
+    return {**app, "import_path": OPENAI_APP, "args": args, "deployments": deployments}
 
 
 def _runtime_env(given: Config, machine: Machine, *, engine: bool) -> Config:
