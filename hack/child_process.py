@@ -77,7 +77,8 @@ def free_port() -> int:
     """A loopback port that is free now and stays ours to use again after a restart.
 
     Below Ray Serve's ports for replicas (30000 to 31000), and below the range that the kernel gives to outgoing
-    connections: a client that keeps trying a stopped server's port in that range can be given this very port as its own end, connects to itself, and the server cannot come back.
+    connections: a client that keeps trying a stopped server's port in that range can be given this very port as its
+    own end, connects to itself, and the server cannot come back.
     """
     ports = list(range(20000, 30000))
     random.shuffle(ports)

@@ -1,4 +1,4 @@
-"""Brings what was rendered for a pipeline into the cluster; touches nothing of anybody else, and leaves nothing over."""
+"""Brings what was rendered for a pipeline into the cluster. It touches nothing of others, and leaves nothing over."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

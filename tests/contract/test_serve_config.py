@@ -67,6 +67,40 @@ def test_importing_the_apps_imports_no_engine() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_ray_takes_every_llm_config(sample: Path) -> None:
+    from ray.serve.llm import LLMConfig
+
+    for app in config_of(sample)["applications"]:
+        for given in llm_configs(app):
+            engine = LLMConfig.model_validate(given).get_engine_config()
+            asked = given["placement_group_config"]
+            assert engine.placement_bundles == asked["bundles"], "Ray adds nothing to what a replica takes"
+            assert engine.placement_strategy == asked["strategy"]
+
+
+def llm_configs(app: dict[str, Any]) -> list[dict[str, Any]]:
+    if not app["import_path"].startswith("ray.serve.llm:"):
+        return []
+    args = app["args"]
+    return [*args.get("llm_configs", ()), *(args[key] for key in ("prefill_config", "decode_config") if key in args)]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_ray_knows_the_deployments_that_are_set(sample: Path) -> None:
+    """Serve refuses settings of a deployment that the app does not have, but only when it is deployed."""
+    for app in config_of(sample)["applications"]:
+        if not app["import_path"].startswith("ray.serve.llm:"):
+            continue
+        args = app["args"]
+        models = args.get("llm_configs") or [args["decode_config"]]
+        names = [deployment_name(model["model_loading_config"]["model_id"]) for model in models]
+        kinds = ["Prefill", "Decode"] if "decode_config" in args else ["LLMServer"]
+        ingress = ["OpenAiIngress"] if "ingress_deployment_config" in args else []
+        expected = [f"{kind}:{name}" for name in names for kind in kinds] + ingress
+        assert [deployment["name"] for deployment in app["deployments"]] == expected
+
+
 def test_ray_takes_the_llm_config() -> None:
     from ray.llm._internal.serve.core.server.builder import _get_deployment_name
     from ray.serve.llm import LLMConfig

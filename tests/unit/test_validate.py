@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -129,3 +130,18 @@ def test_what_only_the_plan_sees(tmp_path: Path) -> None:
     assert "use engine.maxModelLength" in says[0]
     assert "app chat, model tiny: one replica needs 4 L4 GPUs" in says[1]
     assert "group l4 has 2 L4 GPUs" in says[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"serviceUnhealthySecondThreshold": 300}, "KubeRay ignores it; use healthCheck"),
+        ({"rayClusterConfig": {}}, "see spec.ray, head and workers"),
+    ],
+)
+def test_names_that_people_know_from_elsewhere(change: dict[str, Any], says: str) -> None:
+    document = sample()
+    document["spec"] |= change
+    problems = parse(document)
+    assert isinstance(problems, list)
+    assert says in str(problems[0])

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from llmpipeline.api.model import Model
+from llmpipeline.api.other_names import HINTS
 from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.problems import Path, Problem
 
@@ -51,6 +52,8 @@ def _explained(detail: ErrorDetails) -> Problem:
     path = tuple(part for part in detail["loc"] if not (isinstance(part, str) and part in ("int", "str")))
     kind, given = detail["type"], detail.get("input")
     if kind == "extra_forbidden":
+        if hint := HINTS.get(str(path[-1])):
+            return Problem(path, "unknown field", hint)
         known = _fields_at(path[:-1])
         close = difflib.get_close_matches(str(path[-1]), known, n=1)
         remedy = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}" if known else ""

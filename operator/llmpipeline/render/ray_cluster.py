@@ -44,7 +44,11 @@ def ray_cluster(pipeline: LLMPipeline, plan: Plan) -> Manifest:
 def is_autoscaled(spec: Spec, plan: Plan) -> bool:
     """Whether Ray's autoscaler runs: where a group can grow, for an incremental upgrade, and where it is asked for."""
     incremental = spec.upgrade is not None and spec.upgrade.strategy == "Incremental"
-    return incremental or spec.autoscaler is not None or any(group.replicas[0] < group.replicas[1] for group in plan.groups)
+    return (
+        incremental
+        or spec.autoscaler is not None
+        or any(group.replicas[0] < group.replicas[1] for group in plan.groups)
+    )
 
 
 def _autoscaler(spec: Spec) -> Manifest:

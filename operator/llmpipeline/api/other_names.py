@@ -1,0 +1,52 @@
+"""Names that people know from KubeRay, Ray Serve and vLLM, with what the resource has for them.
+
+They are unknown fields here; the hint saves the search. Among them are KubeRay's deprecated ones, which it still takes
+and ignores, and Ray's former ones.
+"""
+
+from typing import Final
+
+HINTS: Final = {
+    # KubeRay
+    "rayClusterConfig": "it is rendered: see spec.ray, head and workers",
+    "serveConfigV2": "it is rendered: see spec.apps",
+    "headGroupSpec": "use spec.head",
+    "workerGroupSpecs": "use spec.workers",
+    "serviceUnhealthySecondThreshold": "KubeRay ignores it; use healthCheck of a deployment",
+    "deploymentUnhealthySecondThreshold": "KubeRay ignores it; use healthCheck of a deployment",
+    "enableInTreeAutoscaling": "use autoscaler, or a minReplicas below maxReplicas",
+    "autoscalerOptions": "use spec.autoscaler",
+    "gcsFaultToleranceOptions": "use head.faultTolerance",
+    "rayStartParams": "it is rendered; num-cpus of the head is head.cpusForReplicas",
+    "upgradeStrategy": "use spec.upgrade",
+    "rayVersion": "use spec.ray.version",
+    "groupName": "use name",
+    "numOfHosts": "use hosts",
+    "template": "use podTemplate, which is laid over the rendered template",
+    "scaleStrategy": "Ray's autoscaler has it",
+    "workersToDelete": "Ray's autoscaler has it",
+    # Ray Serve, in its own spelling
+    "num_replicas": "use replicas",
+    "max_concurrent_queries": "use maxOngoingRequests",
+    "maxConcurrentQueries": "use maxOngoingRequests",
+    "max_ongoing_requests": "use maxOngoingRequests",
+    "target_num_ongoing_requests_per_replica": "use autoscaling.targetOngoingRequests",
+    "target_ongoing_requests": "use targetOngoingRequests",
+    "smoothing_factor": "use upscaleFactor and downscaleFactor",
+    "upscale_smoothing_factor": "use upscaleFactor",
+    "downscale_smoothing_factor": "use downscaleFactor",
+    "ray_actor_options": "use resources",
+    "num_cpus": "use cpus",
+    "num_gpus": "use gpus",
+    "import_path": "use importPath",
+    "runtime_env": "use runtimeEnv",
+    "placement_group_strategy": "use placement",
+    # vLLM and Ray Serve LLM
+    "tensor_parallel_size": "use tensorParallelSize",
+    "pipeline_parallel_size": "use pipelineParallelSize",
+    "max_model_len": "use engine.maxModelLength",
+    "gpu_memory_utilization": "use engine.gpuMemoryUtilizationPercent, a whole number",
+    "engine_kwargs": "use engine, and engine.extra for what it has no field for",
+    "accelerator_type": "use accelerator.type",
+    "model_loading_config": "use name and source",
+}
