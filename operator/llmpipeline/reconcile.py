@@ -129,7 +129,7 @@ def _want(document: Manifest) -> tuple[Asked, list[Manifest]]:
     routes = {app.name: app.route for app in parsed.spec.apps}
     asked = _asked(document, routes, plan.gpus, ())
     scaled = parsed.spec.scale.replicas if parsed.spec.scale else None
-    return replace(asked, scaled=scaled), manifests(parsed, plan)
+    return replace(asked, scaled=scaled, notes=plan.notes), manifests(parsed, plan)
 
 
 def _asked(

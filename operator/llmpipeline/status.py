@@ -41,6 +41,7 @@ class Asked:
         routes: Route prefix by app.
         gpus: GPUs with the fewest and with the most Pods; None where the spec cannot work.
         problems: Why the spec cannot work.
+        notes: What can work and may surprise.
         scaled: Replicas of the deployment that `spec.scale` names; None where it names none.
     """
 
@@ -51,6 +52,7 @@ class Asked:
     gpus: tuple[int, int] | None
     problems: Sequence[Problem]
     scaled: int | None = None
+    notes: Sequence[str] = ()
 
     @property
     def url(self) -> str:
@@ -79,7 +81,7 @@ def make_status(
         now: The time, as RFC 3339.
     """
     verdicts = {
-        names.ACCEPTED: accepted(asked.problems),
+        names.ACCEPTED: accepted(asked),
         names.APPLIED: applied,
         names.PROGRESSING: progressing(applied, observed),
         names.READY: ready(asked, applied, observed),
@@ -114,11 +116,11 @@ def make_status(
     return status
 
 
-def accepted(problems: Sequence[Problem]) -> Verdict:
+def accepted(asked: Asked) -> Verdict:
     """Whether the spec can work."""
-    if problems:
-        return Verdict("False", problems[0].reason, summarize(problems))
-    return Verdict("True", Reason.VALID, "The spec can work.")
+    if asked.problems:
+        return Verdict("False", asked.problems[0].reason, summarize(asked.problems))
+    return Verdict("True", Reason.VALID, " ".join(("The spec can work.", *asked.notes)))
 
 
 def progressing(applied: Verdict, observed: Observed | None) -> Verdict:

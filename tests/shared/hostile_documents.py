@@ -63,6 +63,16 @@ def _replace(draw: DrawFn, holder: Any, key: Any) -> None:
     holder[key] = draw(junk())
 
 
+def _replace_in_kind(draw: DrawFn, holder: Any, key: Any) -> None:
+    """A text by a text, a number by a number: what keeps the shape gets further."""
+    if isinstance(holder[key], str):
+        holder[key] = draw(st.sampled_from(_TEXTS))
+    elif isinstance(holder[key], int | float):
+        holder[key] = draw(st.sampled_from(_NUMBERS))
+    else:
+        holder[key] = copy.deepcopy(draw(st.sampled_from([None, [], {}])))
+
+
 def _delete(draw: DrawFn, holder: Any, key: Any) -> None:
     del holder[key]
 
@@ -99,7 +109,7 @@ def _move(draw: DrawFn, holder: Any, key: Any) -> None:
 
 
 _DAMAGES: tuple[Callable[[DrawFn, Any, Any], None], ...] = (
-    _replace, _replace, _delete, _swap_shape, _wrap, _add, _repeat, _move,
+    _replace, _replace_in_kind, _replace_in_kind, _delete, _swap_shape, _wrap, _add, _repeat, _move,
 )  # fmt: skip
 
 

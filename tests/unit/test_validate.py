@@ -145,3 +145,13 @@ def test_names_that_people_know_from_elsewhere(change: dict[str, Any], says: str
     problems = parse(document)
     assert isinstance(problems, list)
     assert says in str(problems[0])
+
+
+def test_what_can_work_and_may_surprise_is_told(tmp_path: Path) -> None:
+    document = sample()
+    document["spec"]["ray"]["version"] = "2.61.0"
+    document["spec"]["disruption"] = {"minAvailableWorkers": 9}
+    told = validate(yaml.safe_dump(document), tmp_path)
+    assert told.exit_code == 0
+    assert "newer than 2.60" in told.stderr
+    assert "none of their nodes can be drained" in told.stderr

@@ -77,6 +77,8 @@ def validate(files: tuple[str, ...], output: str) -> None:
             gpus = f"{least} to {most} GPUs" if least != most else "1 GPU" if least == 1 else f"{least} GPUs"
             apps = ", ".join(app.name for app in read.pipeline.spec.apps)
             click.echo(f"{read.file}: {read.pipeline.metadata.name} is valid: apps {apps}; {gpus}")
+            for note in read.plan.notes:
+                click.echo(f"{read.file}: {read.pipeline.metadata.name}: {note}", err=True)
     if problems:
         sys.exit(WRONG_INPUT)
 

@@ -7,6 +7,7 @@ from llmpipeline.api.pipeline import LLMPipeline, Spec
 from llmpipeline.plan import checks, fit, groups, scale
 from llmpipeline.plan.apps import application
 from llmpipeline.plan.models import cache_variables, downloads
+from llmpipeline.plan.notes import notes
 from llmpipeline.plan.types import Application, Plan
 
 
@@ -26,7 +27,7 @@ def make_plan(pipeline: LLMPipeline) -> Plan:
     applications = [
         _with_cache(application, app, spec) for app, (application, _) in zip(spec.apps, planned, strict=True)
     ]
-    return Plan(tuple(applications), demands, workers, head, tuple(problems))
+    return Plan(tuple(applications), demands, workers, head, tuple(problems), tuple(notes(spec, workers)))
 
 
 def _with_cache(planned: Application, app: App, spec: Spec) -> Application:

@@ -1,15 +1,17 @@
-"""What each minor version of Ray brings, as far as what is rendered depends on it."""
+"""What the minor versions of Ray bring, as far as what is rendered depends on it.
+
+Of what changed between 2.56, the oldest that is taken, and 2.60, the newest that was run here, one thing matters:
+HAProxy. Autoscaler v2, worker groups' priorities and token authentication are in all of them, and are always said
+rather than left to a default: Ray 2.61 turns token authentication on by itself.
+"""
 
 from typing import Final
 
 Minor = tuple[int, int]
 
-# The newest that was run here.
 NEWEST_TESTED: Final[Minor] = (2, 60)
-
-# Each with what it means for a pipeline. Sources: Ray's release notes and code, tried where the reference says so.
-_HAPROXY: Final[Minor] = (2, 58)  # 2.56 knows the switches and lacks the binary
-_PRIORITY: Final[Minor] = (2, 56)  # worker groups' priority, by autoscaler v2
+# 2.56 and 2.57 know the switches and lack the binary.
+_HAPROXY: Final[Minor] = (2, 58)
 
 
 def minor(version: str) -> Minor:

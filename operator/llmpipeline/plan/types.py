@@ -103,13 +103,17 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that has to run, or, with problems, why it cannot; `head` is what replicas may take of the head."""
+    """All that has to run, or, with problems, why it cannot; `head` is what replicas may take of the head.
+
+    `notes` are sentences on what can work and may surprise.
+    """
 
     applications: tuple[Application, ...]
     demands: tuple[Demand, ...]
     groups: tuple[Group, ...]
     head: Group
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def gpus(self) -> tuple[int, int]:

@@ -1,0 +1,243 @@
+"""Properties that hold for every document, checked on documents made at random.
+
+LLMPIPELINE_FUZZ_EXAMPLES=10000 makes so many of each, other ones every time; left out, a few that are always the same.
+"""
+
+import copy
+import importlib
+import json
+import os
+import typing
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import kuberay_rules
+import kuberay_schema
+import pytest
+from hostile_documents import hostile_documents, nested
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from spec_strategies import Document, documents, sound_documents
+
+from llmpipeline import names
+from llmpipeline.api.crd import openapi_schema
+from llmpipeline.api.parse import parse
+from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.plan import fit
+from llmpipeline.plan.plan import make_plan
+from llmpipeline.plan.types import Plan
+from llmpipeline.problems import Problem
+from llmpipeline.render.manifests import manifests
+from llmpipeline.render.serve_config import serve_config
+
+EXAMPLES = os.environ.get("LLMPIPELINE_FUZZ_EXAMPLES")
+fuzzed = settings(
+    max_examples=int(EXAMPLES or 25),
+    derandomize=EXAMPLES is None,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def planned(document: Document) -> tuple[LLMPipeline, Plan]:
+    parsed = parse(document)
+    assert isinstance(parsed, LLMPipeline), parsed
+    return parsed, make_plan(parsed)
+
+
+def rendered(document: Document) -> str:
+    """The manifests as bytes, and as the API server would read them: NaN, for one, is no JSON."""
+    return json.dumps(manifests(*planned(document)), allow_nan=False)
+
+
+def problems(document: Document) -> list[Problem]:
+    parsed = parse(document)
+    if not isinstance(parsed, LLMPipeline):
+        assert parsed, "refused without a reason"
+        return parsed
+    return list(make_plan(parsed).problems)
+
+
+def rayservice(document: Document) -> dict[str, Any]:
+    return json.loads(rendered(document))[-1]
+
+
+def check_any(document: Document) -> None:
+    """It is planned and rendered, or said what is wrong with it, and where."""
+    given = copy.deepcopy(document)
+    found = problems(document)
+    for problem in found:
+        assert problem.message.strip(), problem
+        assert str(problem)
+        assert not problem.path or problem.path[0] in ("apiVersion", "kind", "metadata", "spec"), problem
+    if not isinstance(parse(document), list):
+        assert rendered(document) == rendered(document)
+    assert repr(document) == repr(given), "the document was changed"
+
+
+@fuzzed
+@given(st.one_of(documents(), hostile_documents(), hostile_documents()))
+def test_any_document_is_rendered_or_explained(document: Document) -> None:
+    check_any(document)
+
+
+@pytest.mark.parametrize("kind", ["list", "object"])
+@pytest.mark.parametrize("depth", [150, 199, 250, 900, 100_000])
+@pytest.mark.parametrize("field", ["args", "runtimeEnv", "podTemplate"])
+def test_a_deep_document_is_rendered_or_explained(field: str, depth: int, kind: str) -> None:
+    free = {"a": nested(kind, depth)}
+    spec: Document = {"ray": {"version": "2.60.0", "image": "x"}, "apps": [{"name": "a", "custom": {"importPath": "a:b"}}]}
+    if field == "podTemplate":
+        spec["head"] = {field: {"spec": free}}
+    else:
+        spec["apps"][0]["custom"][field] = free
+    document = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": "a"}, "spec": spec}
+    parsed = parse(document)
+    if isinstance(parsed, list):
+        assert "JSON" in parsed[0].message
+    else:
+        json.dumps(manifests(parsed, make_plan(parsed)))
+
+
+@fuzzed
+@given(documents())
+def test_a_document_survives_its_dump(document: Document) -> None:
+    """What was given, written out and read again, is the same pipeline and renders to the same bytes."""
+    parsed = parse(document)
+    if isinstance(parsed, list):
+        return
+    dumped = parsed.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    assert parse(dumped) == parsed
+    assert rendered(dumped) == rendered(document)
+
+
+@fuzzed
+@given(documents())
+def test_what_the_api_server_stores_renders_alike(document: Document) -> None:
+    """`render` shows what the operator would apply, which sees the document with the CRD's defaults and no nulls."""
+    if isinstance(parse(document), list):
+        return
+    stored = {**document, "spec": _stored(document["spec"], openapi_schema()["properties"]["spec"])}
+    assert rendered(stored) == rendered(document)
+
+
+def _stored(value: Any, schema: Document) -> Any:
+    """As the API server has it: nulls of fields that it knows are dropped, defaults filled in."""
+    if isinstance(value, list):
+        return [_stored(item, schema["items"]) for item in value]
+    if not isinstance(value, dict) or "properties" not in schema:
+        return value
+    fields = schema["properties"]
+    whole = {name: below["default"] for name, below in fields.items() if "default" in below}
+    whole |= {name: item for name, item in value.items() if item is not None}
+    return {name: _stored(item, fields[name]) for name, item in whole.items()}
+
+
+@fuzzed
+@given(sound_documents())
+def test_kuberay_takes_what_is_sound(document: Document) -> None:
+    service = rayservice(document)
+    assert kuberay_schema.faults(service) == []
+    assert list(kuberay_rules.refusals(service)) == []
+
+
+@pytest.mark.skipif(not kuberay_schema.is_kuberays_own(), reason="the stand-in for KubeRay's CRD knows no Pods")
+@fuzzed
+@given(sound_documents(pod_templates=True))
+def test_an_overlay_never_breaks_kuberays_rules(document: Document) -> None:
+    """What is wrong with a podTemplate the API server may say, by KubeRay's schema; KubeRay itself has no more to say."""
+    service = rayservice(document)
+    if not kuberay_schema.faults(service):
+        assert list(kuberay_rules.refusals(service)) == []
+
+
+@cache
+def _serve() -> tuple[Any, Any]:
+    from ray.serve.llm import LLMConfig
+    from ray.serve.schema import ServeDeploySchema
+
+    return ServeDeploySchema, LLMConfig
+
+
+@fuzzed
+@given(sound_documents())
+def test_ray_takes_what_is_sound(document: Document) -> None:
+    schema, llm_config = _serve()
+    config = serve_config(planned(document)[1])
+    parsed = schema.model_validate(copy.deepcopy(config)).model_dump(exclude_unset=True)
+    assert json.loads(json.dumps(parsed, default=str)) == config
+    for app in config["applications"]:
+        args = app["args"]
+        if app["import_path"].startswith("ray.serve.llm:"):
+            parts = [args.get("prefill_config"), args.get("decode_config"), *args.get("llm_configs", ())]
+            for part in filter(None, parts):
+                llm_config.model_validate(copy.deepcopy(part))
+        elif app["import_path"].startswith("llmpipeline_serve."):
+            _builder(app["import_path"])(args)
+
+
+@cache
+def _builder(path: str) -> Callable[[Document], Any]:
+    """What Serve itself does with the arguments of a builder."""
+    module, name = path.split(":")
+    build = getattr(importlib.import_module(module), name)
+    parser: Callable[[Document], Any] = typing.get_type_hints(build)["args"].model_validate
+    return parser
+
+
+def _resources(group: Document) -> Document:
+    container = group["template"]["spec"]["containers"][0]
+    limits: Document = container["resources"]["limits"]
+    return limits
+
+
+@fuzzed
+@given(sound_documents())
+def test_the_numbers_agree(document: Document) -> None:
+    pipeline, plan = planned(document)
+    cluster = rayservice(document)["spec"]["rayClusterConfig"]
+    gpus = [0, 0]
+    for group in cluster["workerGroupSpecs"]:
+        bounds = group["minReplicas"], group["maxReplicas"]
+        assert 0 <= bounds[0] <= group["replicas"] <= bounds[1], group["groupName"]
+        each = sum(int(count) for resource, count in _resources(group).items() if resource != "memory")
+        for index, bound in enumerate(bounds):
+            gpus[index] += each * group["numOfHosts"] * bound
+    assert plan.gpus[1] == gpus[1]
+    assert gpus[0] <= plan.gpus[0] <= gpus[1]
+    assert gpus[0] == sum(group.gpus * group.hosts * group.replicas[0] for group in plan.groups)
+    if not pipeline.spec.workers:
+        assert fit.misfits(plan.demands, plan.groups, plan.head) == []
+
+
+def _objects(value: Any) -> typing.Iterator[Document]:
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from _objects(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _objects(item)
+
+
+@fuzzed
+@given(sound_documents())
+def test_names_routes_and_replicas_are_sound(document: Document) -> None:
+    _, plan = planned(document)
+    groups = [group.name for group in plan.groups]
+    assert len(set(groups)) == len(groups)
+    for name in groups:
+        assert len(name) <= 63
+        assert kuberay_rules.DNS_1123.fullmatch(name), name
+    routes = [app.route_prefix for app in plan.applications]
+    assert len(set(routes)) == len(routes)
+    for outer in routes:
+        assert outer == "/" or not any(route.startswith(f"{outer}/") for route in routes)
+    for demand in plan.demands:
+        assert 0 <= demand.replicas[0] <= demand.replicas[1] > 0
+    for part in _objects(serve_config(plan)):
+        if scaling := part.get("autoscaling_config"):
+            first = scaling.get("initial_replicas", scaling["min_replicas"])
+            assert 0 <= scaling["min_replicas"] <= first <= scaling["max_replicas"]
