@@ -9,3 +9,9 @@ compile() {
 compile requirements/uv.txt requirements/uv.in
 compile requirements/dev.txt operator/pyproject.toml serve_apps/pyproject.toml \
   --extra operator --extra cpu --group pyproject.toml:dev --overrides requirements/overrides.txt "$@"
+# What the images hold, at the same versions; gpu has vLLM's own wheel and with it others.
+same=(--constraints requirements/dev.txt --overrides requirements/overrides.txt)
+compile requirements/operator.txt operator/pyproject.toml --extra operator "${same[@]}"
+compile requirements/serve-base.txt serve_apps/pyproject.toml --extra ray "${same[@]}"
+compile requirements/serve-cpu.txt serve_apps/pyproject.toml --extra cpu "${same[@]}"
+compile requirements/serve-gpu.txt serve_apps/pyproject.toml --extra gpu --overrides requirements/overrides.txt

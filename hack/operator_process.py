@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from child_process import Child
@@ -19,10 +19,19 @@ class OperatorProcess:
         kubeconfig: which API server, as whom.
         log_path: where its output goes; a restart goes on in the same file.
         environment: set on top of this process's own.
+        arguments: of the command.
     """
 
-    def __init__(self, kubeconfig: Path, log_path: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        log_path: Path,
+        environment: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
         self.log_path = log_path
+        # -P: the working directory, which may have an `operator` folder, must not come before the standard library.
+        self._command = [sys.executable, "-P", "-m", "llmpipeline", "operator", *arguments]
         search_path = [str(REPOSITORY / "operator"), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._environment = {
             **os.environ,
@@ -55,8 +64,7 @@ class OperatorProcess:
         if self.running:
             raise RuntimeError(f"the operator runs already, as process {self.pid}")
         before = len(self.log)
-        # -P: the working directory, which may have an `operator` folder, must not come before the standard library.
-        self._child = Child([sys.executable, "-P", "-m", "llmpipeline", "operator"], self.log_path, self._environment)
+        self._child = Child(self._command, self.log_path, self._environment)
         if wait:
             self.wait_until_ready(seconds, since=before)
 

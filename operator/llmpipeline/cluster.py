@@ -75,6 +75,11 @@ class Cluster:
     def __init__(self, client: DynamicClient) -> None:
         self._client = client
 
+    @property
+    def client(self) -> ApiClient:
+        """The client underneath, for what has an interface of its own: the election."""
+        return self._client.client
+
     async def credentials(self) -> Credentials:
         """The credentials of this connection, renewed where they were about to expire."""
         given = self._client.configuration

@@ -134,18 +134,31 @@ def serve(files: tuple[str, ...], tiny_models: bool, check: bool, port: int) -> 
 
 @main.command(
     cls=_Verbatim,
-    epilog="  llmpipeline operator\n  llmpipeline operator --namespace ml --namespace search\n",
+    epilog="  llmpipeline operator\n  llmpipeline operator --namespace ml --namespace search\n"
+    "  llmpipeline operator --lease-namespace llmpipeline-system --health-port 8080\n",
 )
 @click.option("--namespace", "namespaces", multiple=True, help="Watch this namespace only. May be given several times.")
+@click.option(
+    "--lease-namespace",
+    default="",
+    metavar="NAMESPACE",
+    help="Of several operators one works: by a Lease in NAMESPACE.",
+)
+@click.option(
+    "--health-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Answer /healthz, /readyz and /metrics on this port. Default: on none.",
+)
 @click.option("--verbose", is_flag=True, help="Log what kopf and the client do, too.")
-def operator(namespaces: tuple[str, ...], verbose: bool) -> None:
+def operator(namespaces: tuple[str, ...], lease_namespace: str, health_port: int, verbose: bool) -> None:
     """Run the operator: turn every LLMPipeline into a RayService, and keep it so.
 
     The cluster is the one of the kubeconfig (KUBECONFIG) or, in a Pod, its own.
     """
     from llmpipeline.cli.operator import run
 
-    problem = run(namespaces, verbose=verbose)
+    problem = run(namespaces, lease_namespace=lease_namespace, health_port=health_port, verbose=verbose)
     if problem:
         _fail(problem, UNREACHABLE)
 

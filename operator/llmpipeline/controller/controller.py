@@ -7,6 +7,8 @@ from typing import Final
 
 from llmpipeline import names
 from llmpipeline.cluster import Cluster, Key, Manifest, Rejected
+from llmpipeline.controller.freshness import Freshness
+from llmpipeline.controller.health import Metrics
 from llmpipeline.controller.work_queue import WorkQueue
 from llmpipeline.names import Reason
 from llmpipeline.reconcile import Outcome, reconcile
@@ -24,6 +26,9 @@ class Controller:
         self._cluster = cluster
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._queue: WorkQueue[Key] = WorkQueue()
+        self.metrics = Metrics(lambda: len(self._queue))
+        self._pipelines: Freshness[Key] = Freshness()
+        self._services: Freshness[Key] = Freshness()
         # Resource versions of RayServices: as our last write left it, and as heard of while a worker had the key.
         self._left: dict[Key, str] = {}
         self._heard: dict[Key, str] = {}
@@ -31,7 +36,9 @@ class Controller:
     def pipeline_changed(self, kind: str | None, document: Manifest) -> None:
         """An event of a pipeline. `kind` is None for those of a first listing."""
         key = _key(document["metadata"])
-        if kind == "DELETED":
+        gone = kind == "DELETED"
+        self._pipelines.told(key, None if gone else document["metadata"]["resourceVersion"])
+        if gone:
             self._left.pop(key, None)
             return
         seen = (document.get("status") or {}).get("observedGeneration")
@@ -46,6 +53,7 @@ class Controller:
         if not name:
             return
         key, version = Key(metadata["namespace"], name), metadata["resourceVersion"]
+        self._services.told(_key(metadata), None if kind == "DELETED" else version)
         if kind == "DELETED":
             self._left.pop(key, None)
             self._queue.add(key)
@@ -64,26 +72,39 @@ class Controller:
     async def sweep(self) -> int:
         """Queues the pipelines that need it by a fresh list, whatever events said. Returns how many."""
         found = 0
+        services: dict[Key, str] = {}
+        pipelines: dict[Key, str] = {}
         for namespace in self._namespaces:
             try:
-                services = {_key(item["metadata"]) async for item in self._cluster.rayservices(namespace)}
+                services |= {
+                    _key(item["metadata"]): _version(item) async for item in self._cluster.rayservices(namespace)
+                }
             except Rejected as rejected:
                 if rejected.status != 404:  # without KubeRay there are none
                     raise
-                services = set()
             async for document in self._cluster.pipelines(namespace):
                 key = _key(document["metadata"])
+                pipelines[key] = _version(document)
                 if _is_unsettled(document, has_service=key in services):
                     self._queue.add(key)
                     found += 1
+        self._pipelines.listed(pipelines)
+        self._services.listed(services)
         return found
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a watch delivers nothing any more, by what the sweeps found."""
+        return self._pipelines.is_stale or self._services.is_stale
 
     async def _work(self) -> None:
         while True:
             key = await self._queue.take()
             try:
-                outcome = await reconcile(self._cluster, key)
+                with self.metrics.seconds.time():
+                    outcome = await reconcile(self._cluster, key)
             except Exception as error:
+                self.metrics.reconciled.labels("failed").inc()
                 delay = self._queue.failed(key)
                 logger.warning("%s/%s: %s; again in %.0f s", *key, _sentence(error), delay, exc_info=_is_bug(error))
             else:
@@ -91,6 +112,7 @@ class Controller:
                 self._queue.done(key)
 
     def _note(self, key: Key, outcome: Outcome) -> None:
+        self.metrics.reconciled.labels(outcome.verdict.reason if outcome.verdict else "Gone").inc()
         heard = self._heard.pop(key, None)
         if outcome.resource_version:
             self._left[key] = outcome.resource_version
@@ -116,6 +138,10 @@ class Controller:
 
 def _key(metadata: Manifest) -> Key:
     return Key(metadata["namespace"], metadata["name"])
+
+
+def _version(document: Manifest) -> str:
+    return str(document["metadata"]["resourceVersion"])
 
 
 def _is_unsettled(document: Manifest, *, has_service: bool) -> bool:

@@ -13,45 +13,64 @@ import kopf
 from llmpipeline import names
 from llmpipeline.cluster import Cluster, connect
 from llmpipeline.controller.controller import Controller
+from llmpipeline.controller.health import Health
+from llmpipeline.controller.lease import while_leading
 
 logger = logging.getLogger(__name__)
 
 
-async def run_operator(namespaces: Sequence[str]) -> None:
+async def run_operator(namespaces: Sequence[str], *, lease_namespace: str = "", health_port: int = 0) -> None:
     """Runs until SIGTERM or SIGINT.
 
     Args:
         namespaces: Which to watch; none given: all.
+        lease_namespace: Where the Lease is that lets one of several operators work; empty: this one works at once.
+        health_port: Where /healthz, /readyz and /metrics are answered; 0: nowhere.
 
     Raises:
         Rejected: The API server does not know pipelines or does not let us list them.
-        OSError: It cannot be reached.
+        LeaseLostError: Another operator may work now.
+        OSError: The API server cannot be reached.
     """
     async with connect() as cluster:
         controller = Controller(cluster, tuple(namespaces))
-        await controller.sweep()  # fails early and clearly where the CRD or the rights are missing
-        ready = asyncio.Event()
-        work = asyncio.create_task(controller.run())
-        announce = asyncio.create_task(_announce(ready))
-        # Let the workers start: kopf takes tasks that begin after it for its own, and waits 5 s for them at the end.
-        await asyncio.sleep(0)
-        watch = asyncio.create_task(
-            kopf.operator(
-                registry=_registry(cluster, controller),
-                settings=_settings(),
-                standalone=True,
-                clusterwide=not namespaces,
-                namespaces=list(namespaces),
-                ready_flag=ready,
-            )
+        health = Health(lambda: controller.is_stale, controller.metrics)
+        async with health.served(health_port):
+            await controller.sweep()  # fails early and clearly where the CRD or the rights are missing
+            health.connected = True
+            if lease_namespace:
+                await while_leading(cluster.client, lease_namespace, lambda: _work(cluster, controller, namespaces))
+            else:
+                await _work(cluster, controller, namespaces)
+
+
+async def _work(cluster: Cluster, controller: Controller, namespaces: Sequence[str]) -> None:
+    controller.metrics.leading.set(1)
+    await controller.sweep()  # what changed since the last one, while another worked
+    ready = asyncio.Event()
+    work = asyncio.create_task(controller.run())
+    announce = asyncio.create_task(_announce(ready))
+    # Let the workers start: kopf takes tasks that begin after it for its own, and waits 5 s for them at the end.
+    await asyncio.sleep(0)
+    watch = asyncio.create_task(
+        kopf.operator(
+            registry=_registry(cluster, controller),
+            settings=_settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=list(namespaces),
+            ready_flag=ready,
         )
+    )
+    try:
         # Without workers the process would look alive and do nothing: it ends instead, and is started again.
         ended, _ = await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
         for task in (announce, watch, work):
             task.cancel()
         await asyncio.gather(announce, watch, work, return_exceptions=True)
-        for task in ended:
-            task.result()
+    for task in ended:
+        task.result()
 
 
 async def _announce(ready: asyncio.Event) -> None:

@@ -1,0 +1,112 @@
+"""Two operators on a real API server, of which one works: by a Lease, as in the chart."""
+
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from on_cluster import API, PLURAL, RAY, SERVICES, sample
+
+from child_process import free_port
+from control_plane import Admin, ControlPlane, OperatorProcess, eventually
+
+LEASES = ("coordination.k8s.io/v1", "leases")
+HOLDING = "holding the lease"
+
+
+class Replica:
+    """One operator of the two."""
+
+    def __init__(self, control_plane: ControlPlane, log: Path, lease_namespace: str) -> None:
+        self.port = free_port()
+        arguments = ["--lease-namespace", lease_namespace, "--health-port", str(self.port)]
+        self.process = OperatorProcess(control_plane.kubeconfig_of("operator"), log, arguments=arguments)
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    @property
+    def is_ready(self) -> bool:
+        return self.get("/readyz")[0] == 200
+
+    @property
+    def leads(self) -> bool:
+        return "llmpipeline_leading 1.0" in self.get("/metrics")[1]
+
+
+@pytest.fixture
+def two(control_plane: ControlPlane, admin: Admin, namespace: str, tmp_path: Path) -> Iterator[list[Replica]]:
+    admin.bind("operator", "cluster-admin")
+    replicas = [Replica(control_plane, tmp_path / f"{name}.log", namespace) for name in ("one", "other")]
+    replicas[0].process.start()
+    replicas[1].process.start(wait=False)
+    assert eventually(lambda: replicas[1].is_ready, 20, "the stand-by to be ready")
+    yield replicas
+    for replica in replicas:
+        replica.process.kill()
+    admin.unbind("operator", "cluster-admin")
+
+
+def holder(admin: Admin, namespace: str) -> str:
+    return str(admin.get(*LEASES, namespace, "llmpipeline-operator")["spec"].get("holderIdentity") or "")
+
+
+def served(admin: Admin, namespace: str, name: str) -> Callable[[], Any]:
+    """A new pipeline; the result asks whether somebody works on it."""
+    document = sample(namespace)
+    document["metadata"]["name"] = name
+    admin.create(API, PLURAL, document)
+    return lambda: admin.find(RAY, SERVICES, namespace, name)
+
+
+def test_one_works_and_the_other_stands_by(two: list[Replica], admin: Admin, namespace: str) -> None:
+    one, other = two
+    assert eventually(served(admin, namespace, "first"), 10, "a RayService")
+    assert (one.leads, other.leads) == (True, False)
+    assert HOLDING not in other.process.log
+    assert one.get("/healthz") == (200, "ok\n")
+    page = one.get("/metrics")[1]
+    assert 'llmpipeline_reconcile_total{result="Applied"} 1.0' in page
+    assert "llmpipeline_queue_depth 0.0" in page
+
+
+def test_after_a_crash_the_other_works(two: list[Replica], admin: Admin, namespace: str) -> None:
+    one, other = two
+    one.process.kill()
+    began = time.monotonic()
+    asked = served(admin, namespace, "orphan")
+    assert eventually(asked, 30, "the other to work")
+    assert time.monotonic() - began < 17 + 5, "15 s until the Lease runs out, 2 s until it is tried again, and the work"
+    assert other.leads
+
+
+def test_who_is_asked_to_end_gives_the_lease_back(two: list[Replica], admin: Admin, namespace: str) -> None:
+    one, other = two
+    began = time.monotonic()
+    assert one.process.stop() == 0
+    assert eventually(served(admin, namespace, "handed-over"), 20, "the other to work")
+    assert time.monotonic() - began < 3 + 5, "2 s until it is tried again, and the work"
+    assert other.leads
+
+
+def test_who_cannot_renew_ends(two: list[Replica], admin: Admin, namespace: str) -> None:
+    """A stopped process that wakes up after its Lease ran out is the classic second writer."""
+    one, other = two
+    os.kill(one.process.pid, signal.SIGSTOP)
+    assert eventually(lambda: other.leads, 30, "the other to take over")
+    taken_by = holder(admin, namespace)
+    os.kill(one.process.pid, signal.SIGCONT)
+    assert eventually(lambda: not one.process.running, 30, "the one that overslept to end")
+    assert "another operator may work now" in one.process.log
+    assert holder(admin, namespace) == taken_by
