@@ -1,19 +1,60 @@
 """Writes what is generated from the models; with --check, says instead what is stale and exits 1."""
 
+import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
+from kube_assets import helm
 from llmpipeline.api.crd import crd
 from llmpipeline.cli.output import manifests_as_yaml
 from llmpipeline.names import GROUP, PLURAL
+from llmpipeline.rights import RIGHTS, Right
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = "# Generated from operator/llmpipeline/api by `make generate`. Do not edit.\n"
 
 
+CHART = ROOT / "charts" / "llmpipeline-operator"
+CHART_FILES = CHART / "files"
+NAMESPACE = "llmpipeline-system"
+KEEP = {"helm.sh/resource-policy": "keep"}
+
+
 def generated() -> dict[Path, str]:
     """Each generated file, with what should be in it."""
-    return {ROOT / "manifests" / "crds" / f"{PLURAL}.{GROUP}.yaml": HEADER + manifests_as_yaml([crd()])}
+    plain = crd()
+    kept = {**plain, "metadata": {**plain["metadata"], "annotations": KEEP}}
+    everywhere = [right for right in RIGHTS if right.cluster_wide]
+    install = _install()
+    return {
+        ROOT / "manifests" / "install.yaml": HEADER.replace("operator/llmpipeline/api", "the chart") + install,
+        ROOT / "manifests" / "crds" / f"{PLURAL}.{GROUP}.yaml": HEADER + manifests_as_yaml([plain]),
+        CHART_FILES / "crd.yaml": HEADER + manifests_as_yaml([kept]),
+        CHART_FILES / "rules.yaml": _rules([right for right in RIGHTS if not right.cluster_wide]),
+        CHART_FILES / "cluster-rules.yaml": _rules(everywhere),
+    }
+
+
+def _install() -> str:
+    """The chart with its defaults, for who has no helm: a namespace and all that is in it."""
+    release = ["llmpipeline", str(CHART), "--namespace", NAMESPACE, "--kube-version", "1.34.0"]
+    command = [str(helm()), "template", *release, "--no-hooks", "--set", "crds.enabled=false"]
+    rendered = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": NAMESPACE, "labels": labels}
+    documents = [item for item in yaml.safe_load_all(rendered) if item]
+    return manifests_as_yaml([{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, crd(), *documents])
+
+
+def _rules(rights: list[Right]) -> str:
+    """Rules of an RBAC role, as a part of its YAML."""
+    rules = [
+        {"apiGroups": [right.group], "resources": [right.resource], "verbs": list(right.verbs)} for right in rights
+    ]
+    header = HEADER.replace("api by", "rights.py by")
+    return header + yaml.safe_dump(rules, sort_keys=False, default_flow_style=None)
 
 
 def main() -> int:

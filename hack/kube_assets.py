@@ -1,4 +1,4 @@
-"""Where the etcd and kube-apiserver binaries come from, and where KubeRay's CRDs do.
+"""Where the etcd, kube-apiserver and helm binaries come from, and where KubeRay's CRDs do.
 
 The binaries are built from Go modules alone, so that a machine that reaches a Go module proxy but no download site
 still has a real API server. The versions stand in `hack/kubernetes/*/go.mod` and nowhere else.
@@ -68,6 +68,12 @@ KUBE_APISERVER = Binary(
     version_package="k8s.io/component-base/version",
 )
 BINARIES = (ETCD, KUBE_APISERVER)
+HELM = Binary(
+    name="helm",
+    module_directory=HACK / "kubernetes" / "helm",
+    module="helm.sh/helm/v3",
+    package="helm.sh/helm/v3/cmd/helm",
+)
 
 
 def assets() -> Path:
@@ -83,6 +89,18 @@ def assets() -> Path:
             "put them there, or unset it to have them built by `python hack/control_plane.py build`"
         )
     return directory
+
+
+def helm() -> Path:
+    """Helm: that which HELM names, else built once as the other binaries are."""
+    if provided := os.environ.get("HELM"):
+        return Path(provided)
+    target = cache_directory() / HELM.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(target.parent / ".lock"):
+        if not target.exists():
+            _build_one(HELM, target)
+    return target
 
 
 def cache_directory() -> Path:
@@ -109,7 +127,7 @@ def _build_one(binary: Binary, target: Path) -> None:
         raise AssetsError(
             f"{binary.name} must be built, and there is no `go`; install Go 1.24+ or set KUBEBUILDER_ASSETS"
         )
-    _say(f"building {binary.name} {binary.version} (once; both binaries take about 5 minutes on two cores)")
+    _say(f"building {binary.name} {binary.version} (once; all binaries take about 7 minutes on two cores)")
     started = time.monotonic()
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     # The toolchain must be the one that is here: a go.mod that asks for a newer one is a fault to see, not a download.

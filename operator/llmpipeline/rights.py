@@ -31,7 +31,7 @@ class Right:
         return f"{plural}.{self.group}{f'/{subresource}' if subresource else ''}"
 
 
-_WRITE: Final = ("get", "list", "create", "patch", "delete")
+_WRITE: Final = ("get", "create", "patch", "delete")
 
 # Creating by server-side apply is a patch that needs `create` too.
 RIGHTS: Final = (

@@ -88,7 +88,10 @@ def test_any_document_is_rendered_or_explained(document: Document) -> None:
 @pytest.mark.parametrize("field", ["args", "runtimeEnv", "podTemplate"])
 def test_a_deep_document_is_rendered_or_explained(field: str, depth: int, kind: str) -> None:
     free = {"a": nested(kind, depth)}
-    spec: Document = {"ray": {"version": "2.60.0", "image": "x"}, "apps": [{"name": "a", "custom": {"importPath": "a:b"}}]}
+    spec: Document = {
+        "ray": {"version": "2.60.0", "image": "x"},
+        "apps": [{"name": "a", "custom": {"importPath": "a:b"}}],
+    }
     if field == "podTemplate":
         spec["head"] = {field: {"spec": free}}
     else:

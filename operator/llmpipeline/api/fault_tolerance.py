@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.model import Model, exactly_one
+from llmpipeline.api.model import Model, Rule, exactly_one
 from llmpipeline.api.models import SecretKeyReference
 from llmpipeline.api.quantity import Quantity
 
@@ -26,7 +26,15 @@ class Redis(Model):
 class RocksDB(Model):
     """A volume of the head's own. It is alpha in KubeRay 1.7: its gate GCSFaultToleranceEmbeddedStorage must be on."""
 
-    rules = (exactly_one("size", "claim_name"),)
+    rules = (
+        exactly_one("size", "claim_name"),
+        Rule(
+            cel="!(has(self.claimName) && has(self.storageClassName))",
+            message="storageClassName is for the volume that KubeRay makes: it goes with size",
+            holds=lambda volume: volume.claim_name is None or volume.storage_class_name is None,
+            at=("storageClassName",),
+        ),
+    )
 
     size: Quantity | None = Field(default=None, description="Size of the volume that KubeRay makes, like 1Gi.")
     storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(

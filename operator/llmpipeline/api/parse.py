@@ -36,20 +36,20 @@ def parse(document: dict[str, Any]) -> LLMPipeline | list[Problem]:
     parts = {key: value for key, value in document.items() if key != "status"}
     try:
         # By way of JSON: lists become tuples and nothing else is converted.
-        pipeline = LLMPipeline.model_validate_json(json.dumps(parts))
+        pipeline = LLMPipeline.model_validate_json(json.dumps(parts, allow_nan=False))
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True)
         # A list whose items are wrong is counted as too short as well: that is no second mistake.
         real = [detail for detail in details if not (detail["type"] == "too_short" and detail.get("input"))]
-        return [_explained(detail) for detail in real]
+        return [_explained(detail, parts) for detail in real]
     except (TypeError, ValueError, RecursionError) as error:
         return [Problem((), f"not a resource that JSON can express: {error}")]
     return list(_broken_rules(pipeline, ())) or pipeline
 
 
-def _explained(detail: ErrorDetails) -> Problem:
+def _explained(detail: ErrorDetails, document: Any) -> Problem:
     """One of pydantic's errors in the user's words."""
-    path = tuple(part for part in detail["loc"] if not (isinstance(part, str) and part in ("int", "str")))
+    path = _path(detail["loc"], document)
     kind, given = detail["type"], detail.get("input")
     if kind == "extra_forbidden":
         if hint := HINTS.get(str(path[-1])):
@@ -58,6 +58,8 @@ def _explained(detail: ErrorDetails) -> Problem:
         close = difflib.get_close_matches(str(path[-1]), known, n=1)
         remedy = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}" if known else ""
         return Problem(path, "unknown field", remedy)
+    if kind == "json_invalid":
+        return Problem((), f"not a resource that JSON can express: {detail['msg'].removeprefix('Invalid JSON: ')}")
     if kind == "missing":
         return Problem(path, "is required")
     if kind in _WRONG_TYPE:
@@ -66,6 +68,18 @@ def _explained(detail: ErrorDetails) -> Problem:
         return Problem(path, f"{_shown(given)} does not match {detail.get('ctx', {}).get('pattern')}")
     message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("Tuple", "list")
     return Problem(path, f"{message[0].lower()}{message[1:]}, not {_shown(given)}")
+
+
+def _path(location: Path, document: Any) -> Path:
+    """The location without the types that pydantic adds to that of a union, which may also be names of fields."""
+    path: Path = ()
+    for part in location:
+        if part in ("int", "str") and not (isinstance(document, dict) and part in document):
+            continue
+        path = (*path, part)
+        if isinstance(document, dict | list):
+            document = document.get(part) if isinstance(document, dict) else document[int(part)]
+    return path
 
 
 def _shown(value: Any) -> str:

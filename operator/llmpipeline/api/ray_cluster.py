@@ -48,7 +48,7 @@ class Ray(Model):
         ),
     )
 
-    version: Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}$", max_length=14)] = Field(
+    version: Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,3})\.[0-9]{1,4}\.[0-9]{1,4}$", max_length=14)] = Field(
         description='The Ray version that is in the image, like "2.60.0".'
     )
     image: Annotated[str, Field(min_length=1, max_length=512)] = Field(

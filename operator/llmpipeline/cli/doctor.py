@@ -1,7 +1,6 @@
 """The `doctor` command: asking the cluster, and showing what is found."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
@@ -39,11 +38,6 @@ def as_table(findings: Sequence[Finding]) -> str:
         if finding.remedy:
             lines.append(f"{' ' * (marks + checks + 4)}-> {finding.remedy}")
     return "\n".join(lines)
-
-
-def wants_colour() -> bool | None:
-    """For click: False where NO_COLOR is set (https://no-color.org), else None: only on a terminal."""
-    return False if os.environ.get("NO_COLOR") else None
 
 
 def as_json(findings: Sequence[Finding]) -> str:

@@ -98,7 +98,8 @@ def plan(files: tuple[str, ...], former: str | None, output: str) -> None:
     RayService in the cluster of the kubeconfig (KUBECONFIG). The exit code is 3 where that cannot be reached.
     """
     from llmpipeline.cli.connection import Unreachable
-    from llmpipeline.cli.plan import as_json, as_table, edits_from_cluster, edits_from_files, wants_colour
+    from llmpipeline.cli.output import wants_colour
+    from llmpipeline.cli.plan import as_json, as_table, edits_from_cluster, edits_from_files
 
     wanted = _sound(files)
     try:
@@ -179,7 +180,8 @@ def doctor(namespace: str | None, user: str | None, output: str) -> None:
     problem, and 3 where the cluster cannot be reached.
     """
     from llmpipeline.cli.connection import Unreachable
-    from llmpipeline.cli.doctor import as_json, as_table, examine, wants_colour
+    from llmpipeline.cli.doctor import as_json, as_table, examine
+    from llmpipeline.cli.output import wants_colour
 
     try:
         found = examine(namespace, user)
@@ -187,6 +189,47 @@ def doctor(namespace: str | None, user: str | None, output: str) -> None:
         _fail(str(unreachable), UNREACHABLE)
     click.echo(as_json(found) if output == "json" else as_table(found), color=wants_colour())
     if any(finding.verdict == "Problem" for finding in found):
+        sys.exit(WRONG_INPUT)
+
+
+@main.command(
+    cls=_Verbatim,
+    epilog="  llmpipeline status reviews\n  llmpipeline status reviews -n ml --watch\n"
+    "  llmpipeline status reviews --wait 600 && curl ...\n",
+)
+@click.argument("name")
+@click.option("-n", "--namespace", default="default", show_default=True, help="The pipeline's namespace.")
+@click.option("-w", "--watch", is_flag=True, help="Show it anew whenever it changes, until Ctrl-C.")
+@click.option("--wait", "seconds", type=click.IntRange(1), help="Wait so many seconds at most for the condition.")
+@click.option(
+    "--wait-for",
+    "condition",
+    type=click.Choice(["Accepted", "Applied", "Ready"]),
+    default="Ready",
+    show_default=True,
+    help="The condition that must be true for exit code 0.",
+)
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+def status(name: str, namespace: str, watch: bool, seconds: int | None, condition: str, output: str) -> None:
+    """Say what works of a pipeline, what does not, and why.
+
+    Exits with 0 where it is ready (or what --wait-for says), with 1 where it is not or there is none.
+    """
+    from llmpipeline.cli.connection import Unreachable
+    from llmpipeline.cli.output import wants_colour
+    from llmpipeline.cli.status import as_json, as_text, follow, is_true
+
+    last = None
+    try:
+        for last in follow(namespace, name, condition, watch=watch, seconds=seconds):
+            if last is None:
+                _fail(f"there is no pipeline {name} in namespace {namespace}", WRONG_INPUT)
+            click.echo(as_json(last) if output == "json" else as_text(last), color=wants_colour())
+    except Unreachable as unreachable:
+        _fail(str(unreachable), UNREACHABLE)
+    except KeyboardInterrupt:
+        sys.exit(0)
+    if not (last and is_true(last, condition)):
         sys.exit(WRONG_INPUT)
 
 

@@ -1,13 +1,19 @@
 """Results as text."""
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from llmpipeline.cli.documents import Found
 from llmpipeline.problems import format_path
+
+
+def wants_colour(environment: Mapping[str, str] = os.environ) -> bool | None:
+    """False where NO_COLOR is set; None leaves it to whether the output is a terminal."""
+    return False if environment.get("NO_COLOR") else None
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,8 +1,7 @@
 """The `plan` command: what applying pipelines changes, told before it is done."""
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -62,11 +61,6 @@ def as_table(edits: Sequence[Edit]) -> str:
 def as_json(edits: Sequence[Edit]) -> str:
     """A JSON list of objects; the names of their members stay."""
     return json.dumps([_object(edit) for edit in edits], indent=2, ensure_ascii=False)
-
-
-def wants_colour(environment: Mapping[str, str] = os.environ) -> bool | None:
-    """False where NO_COLOR is set; None leaves it to whether the output is a terminal."""
-    return False if environment.get("NO_COLOR") else None
 
 
 async def _live(keys: Sequence[Key]) -> dict[Key, Manifest | None]:

@@ -7,7 +7,7 @@ from llmpipeline.api.apps import App
 from llmpipeline.api.deployment import Deployment
 from llmpipeline.api.models import Engine, ModelSource
 from llmpipeline.api.pipeline import Spec
-from llmpipeline.plan import batch, cluster_checks, graph_order, openai, traffic_split
+from llmpipeline.plan import batch, cluster_checks, graph_order, openai, runtime_env, traffic_split
 from llmpipeline.plan.graph import kind_of, model_of
 from llmpipeline.problems import Path, Problem
 
@@ -42,6 +42,7 @@ def problems(spec: Spec) -> Iterator[Problem]:
     """All of them, each with the field that is to blame."""
     models = [model for a, app in enumerate(spec.apps) for model in _models(app, ("spec", "apps", a))]
     yield from cluster_checks.problems(spec)
+    yield from runtime_env.problems(spec)
     yield from _engines(models)
     yield from _tokens(models)
     for a, app in enumerate(spec.apps):

@@ -43,7 +43,7 @@ def engine_args(model: EngineModel) -> dict[str, Any]:
 
 def sampling_args(sampling: Sampling | None) -> dict[str, Any]:
     """What the user set, as `llmpipeline_serve.args.SamplingArgs` has it."""
-    return sampling.model_dump(exclude_unset=True, mode="json") if sampling else {}
+    return sampling.model_dump(exclude_unset=True, exclude_none=True, mode="json") if sampling else {}
 
 
 def kind_of(accelerator: Accelerator) -> Kind:

@@ -16,6 +16,6 @@ def notes(spec: Spec, groups: Sequence[Group]) -> Iterator[str]:
     if spec.disruption and spec.disruption.min_available_workers >= fewest:
         least = spec.disruption.min_available_workers
         yield (
-            f"disruption.minAvailableWorkers is {least} and there may be no more than {fewest} worker Pods: then none of "
-            "their nodes can be drained."
+            f"disruption.minAvailableWorkers is {least} and there may be no more than {fewest} worker Pods: then none "
+            "of their nodes can be drained."
         )

@@ -36,4 +36,7 @@ def _with_cache(planned: Application, app: App, spec: Spec) -> Application:
     if not variables or not downloads(app):
         return planned
     environment = dict(planned.runtime_env or {})
-    return replace(planned, runtime_env=environment | {"env_vars": variables | environment.get("env_vars", {})})
+    users = environment.get("env_vars")
+    if isinstance(users, dict):  # what else it may be is a problem (see `runtime_env`)
+        variables = variables | users
+    return replace(planned, runtime_env=environment | {"env_vars": variables})

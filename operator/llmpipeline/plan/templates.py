@@ -6,7 +6,7 @@ few filters. The app counts the rest (`llmpipeline_serve.templates`).
 
 from typing import Final
 
-from jinja2 import TemplateSyntaxError, meta, nodes
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 FILTERS: Final = frozenset({
@@ -62,9 +62,27 @@ def _parsed(source: str) -> nodes.Template:
 
 
 def _names(parsed: nodes.Template) -> frozenset[str]:
-    for node in parsed.find_all(nodes.Node):
-        _check(node)
-    return frozenset(meta.find_undeclared_variables(parsed)) - FUNCTIONS
+    try:
+        for node in parsed.find_all(nodes.Node):
+            _check(node)
+        return _free(parsed, frozenset()) - FUNCTIONS
+    except RecursionError as error:
+        raise TemplateRefusedError("is nested too deep") from error
+
+
+def _free(node: nodes.Node, bound: frozenset[str]) -> frozenset[str]:
+    """The names that a part asks for, but those that loops around it bind.
+
+    Jinja2's own way, `meta.find_undeclared_variables`, compiles the template and on the way computes what is constant
+    in it: 'a' * 9999999999.
+    """
+    if isinstance(node, nodes.Name):
+        return frozenset({node.name}) - bound
+    if isinstance(node, nodes.For):
+        inside = bound | _free(node.target, frozenset()) | {"loop"}
+        outer = _free(node.iter, bound).union(*(_free(part, bound) for part in node.else_))
+        return outer.union(*(_free(part, inside) for part in (*node.body, node.test) if part))
+    return frozenset[str]().union(*(_free(part, bound) for part in node.iter_child_nodes()))
 
 
 def _check(node: nodes.Node) -> None:
@@ -81,5 +99,9 @@ def _check(node: nodes.Node) -> None:
             raise TemplateRefusedError(f"{name} is not a field that a template may read")
         case nodes.Name(name=name, ctx="store") if name.startswith("_"):
             raise TemplateRefusedError(f"{name} may not be a variable's name")
+        case nodes.Name(name="loop", ctx="store"):
+            raise TemplateRefusedError("loop means something else in a loop")
+        case nodes.Test(name=name) if name not in _ENVIRONMENT.tests:
+            raise TemplateRefusedError(f"there is no test {name}")
         case _ if not isinstance(node, _ALLOWED):
             raise TemplateRefusedError(f"{type(node).__name__.lower()} is not allowed in a template")

@@ -98,7 +98,8 @@ def _group(pipeline: LLMPipeline, plan: Plan, group: Group, *, autoscaled: bool)
         "minReplicas": group.replicas[0],
         "maxReplicas": group.replicas[1],
         "numOfHosts": group.hosts,
-        "priority": group.given.priority if group.given else 0,
+        # KubeRay refuses one without the autoscaler, which alone looks at it.
+        "priority": group.given.priority if group.given and autoscaled else 0,
         "scaleStrategy": {},
     }
     idle = [s.idle_timeout_seconds for s in (group.given, pipeline.spec.worker_defaults) if s]

@@ -1,8 +1,14 @@
 """A part of a Pod template laid over another, as kubectl's strategic merge patch does.
 
-Objects merge key by key, null deletes, and lists are replaced but for those that Kubernetes tells apart by a key.
-`$patch: replace` and `$patch: delete` are understood in objects and list items. What is merged by which key is the
-`patchMergeKey` of the Kubernetes API's own types (k8s.io/api/core/v1).
+Objects merge key by key, null deletes, and lists are replaced but for those that Kubernetes tells apart by a key. In an
+object `$patch: replace` puts the overlay's in the place of all that is there, and `$patch: delete` leaves it empty; in a
+list `$patch: delete` takes the item of that key out, and an item with `$patch: replace` replaces all of the list by the
+overlay's other items. What is merged by which key is the `patchMergeKey` of the Kubernetes API's own types
+(k8s.io/api/core/v1).
+
+Two things differ. kubectl puts new items of such lists first, here they come last: KubeRay takes the first container
+for Ray's, and a variable can refer to those before it. And where nothing is there to be replaced or deleted, kubectl
+drops the overlay's part or takes it with the directive as it stands, by where it is; here it is put there, or not.
 """
 
 import copy
@@ -23,18 +29,21 @@ _MERGE_KEYS: Final = {
     "resourceClaims": "name",
     "schedulingGates": "name",
 }
+# Lists of texts, whose texts are added to those that are there.
+_UNIONS: Final = frozenset({"finalizers"})
 _DIRECTIVE: Final = "$patch"
 
 
 def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     """The overlay laid over the base. Neither is changed."""
-    if overlay.get(_DIRECTIVE) == "replace":
-        return _without_directive(overlay)
-    merged = copy.deepcopy(base)
+    directive = overlay.get(_DIRECTIVE)
+    if directive == "delete":
+        return {}
+    merged = {} if directive == "replace" else copy.deepcopy(base)
     for key, value in overlay.items():
         if key == _DIRECTIVE:
             continue
-        if value is None or (isinstance(value, dict) and value.get(_DIRECTIVE) == "delete"):
+        if value is None:
             merged.pop(key, None)
         elif isinstance(value, dict):
             below = merged.get(key)
@@ -47,24 +56,21 @@ def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merge_lists(field: str, base: Any, overlay: list[Any]) -> list[Any]:
+    there: list[Any] = copy.deepcopy(base) if isinstance(base, list) else []
+    if field in _UNIONS:
+        return [*there, *(item for item in overlay if item not in there)]
     key = _MERGE_KEYS.get(field)
-    if key is None or not all(isinstance(item, dict) for item in overlay):
+    if key is None or not all(isinstance(item, dict) for item in (*there, *overlay)):
         return copy.deepcopy(overlay)
-    replaces = any(item.get(_DIRECTIVE) == "replace" and key not in item for item in overlay)
-    merged: list[Any] = [] if replaces or not isinstance(base, list) else copy.deepcopy(base)
+    if any(item.get(_DIRECTIVE) == "replace" for item in overlay):
+        return [merge({}, item) for item in overlay if _DIRECTIVE not in item]
     for item in overlay:
-        if item.get(_DIRECTIVE) == "replace" and key not in item:
-            continue
-        at = next((i for i, old in enumerate(merged) if key in item and old.get(key) == item[key]), None)
+        at = next((i for i, old in enumerate(there) if key in item and old.get(key) == item[key]), None)
         if item.get(_DIRECTIVE) == "delete":
             if at is not None:
-                del merged[at]
+                del there[at]
         elif at is None:
-            merged.append(merge({}, item))
+            there.append(merge({}, item))
         else:
-            merged[at] = merge(merged[at], item)
-    return merged
-
-
-def _without_directive(given: dict[str, Any]) -> dict[str, Any]:
-    return {key: copy.deepcopy(value) for key, value in given.items() if key != _DIRECTIVE}
+            there[at] = merge(there[at], item)
+    return there
