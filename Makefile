@@ -2,8 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FAST := tests/unit tests/golden tests/contract
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
+RAY := 2.60.0
 
 .DEFAULT_GOAL := help
+.PHONY: images image-gpu
 .PHONY: help setup quickstart test test-fast lint format verify generate golden lock bench bench-apps control-plane clean
 
 help: ## Say what there is to make.
@@ -23,8 +26,8 @@ setup: .venv/.installed ## Install everything into .venv, from pinned versions.
 quickstart: setup ## Serve the sample on this machine, with tiny random models.
 	$(BIN)/llmpipeline serve -f manifests/samples/quickstart.yaml --tiny-models
 
-test: setup lint verify ## Lint, and run every test: unit, golden, contract, control plane, apps.
-	$(BIN)/python -m pytest $(FAST) tests/control_plane tests/apps
+test: setup lint verify ## Lint, and run every test: unit, golden, contract, chart, control plane, apps.
+	$(BIN)/python -m pytest $(FAST) tests/chart tests/control_plane tests/apps
 
 test-fast: setup ## The tests that take seconds.
 	$(BIN)/python -m pytest -q $(FAST)
@@ -59,6 +62,14 @@ bench-apps: setup ## Measure the apps on this machine's Ray, each against a peer
 	$(BIN)/python hack/bench/apps.py
 	$(BIN)/python hack/bench/traffic_split.py
 	$(BIN)/python hack/bench/openai.py
+
+images: ## Build the images of the operator and of the Ray Pods without GPUs, by docker build $(DOCKER_FLAGS).
+	docker build $(DOCKER_FLAGS) --build-arg VERSION=$(VERSION) -f operator/Dockerfile -t llmpipeline/operator:$(VERSION) .
+	for target in base cpu; do docker build $(DOCKER_FLAGS) -f serve_apps/Dockerfile --target $$target \
+		-t llmpipeline/serve:$(RAY)-$$target . || exit 1; done
+
+image-gpu: ## Build the image of the Ray Pods with GPUs (15 GB on disk).
+	docker build $(DOCKER_FLAGS) -f serve_apps/Dockerfile --target gpu -t llmpipeline/serve:$(RAY)-gpu .
 
 control-plane: setup ## Start an etcd and a kube-apiserver to play with.
 	$(BIN)/python hack/control_plane.py run

@@ -123,6 +123,10 @@ class ControlPlane:
         """A client with all rights."""
         return Admin(self.url, self.token, self.certificate_authority)
 
+    def client_of(self, user: str) -> Admin:
+        """A client with the rights of `admin` or `operator`."""
+        return Admin(self.url, self._tokens[user], self.certificate_authority)
+
     def kubeconfig_of(self, user: str) -> Path:
         """A kubeconfig file for `admin` or `operator`."""
         path = self.directory / f"{user}.kubeconfig"

@@ -36,6 +36,8 @@ DEPLOYMENT: Final = [
         "app",
         NEW,
         "in the place of replicas",
+        # get_app_code_version lists the policies of all deployments that scale, those that have none too.
+        "Ray Serve counts the deployments that scale to the version of their app; effect_of says that none restarts",
     ),
     _scaling("targetOngoingRequests", 2, 3),
     _scaling("initialReplicas", 2, 3),
@@ -103,7 +105,11 @@ def _accelerator(restarts: Restarts) -> list[Edit]:
 
 ENGINE_MODEL: Final = [
     *inside("model", SOURCE),
-    *_accelerator("deployment"),
+    *but(
+        _accelerator("deployment"),
+        ("accelerator.topology",),
+        wrong="the replica asks Ray for GPUs where it is to run on a TPU, and the same of every topology",
+    ),
     edit("tensorParallelSize", 1, 2, IN_PLACE, "app", derived=NEW),
     *ENGINE,
     edit("sampling.temperature", 0.7, 0.8, IN_PLACE, "app"),
@@ -186,9 +192,11 @@ def of_apps() -> Iterator[Row]:
 def _of_openai() -> Iterator[Row]:
     model = {"name": "one", "source": MODEL, "accelerator": {"type": "L4"}}
     adapters = {"lora": {"uri": "s3://b/one"}}
+    # Ray Serve LLM has what a replica takes, and whether it scales, among the arguments of the app.
+    of_models = but(MODEL_DEPLOYMENT, ("resources.cpus", "resources.memory"), restarts="app")
+    of_models = but(of_models, ("autoscaling.maxReplicas",), wrong="")
     edits = [
-        # Ray Serve LLM takes what a replica takes as an argument of the app.
-        *but(MODEL_DEPLOYMENT, ("resources.cpus", "resources.memory"), restarts="app"),
+        *of_models,
         *inside("source", SOURCE),
         *_accelerator("app"),
         *ENGINE,
@@ -204,7 +212,7 @@ def _of_openai() -> Iterator[Row]:
         edit("prefill", None, {}, IN_PLACE, "app", derived=LIVE, how="given at all"),
     ]
     yield from _both("spec.apps.openai.models", lambda block: _app("openai", {"models": [block]}), model, edits)
-    prefill = but(MODEL_DEPLOYMENT, ("resources.cpus", "resources.memory"), restarts="app")
+    prefill = but(of_models, _GPUS, wrong="prefill runs on the model's GPUs, but its own are not refused")
     yield from _both(
         "spec.apps.openai.models.prefill",
         lambda block: _app("openai", {"models": [{**model, "prefill": block}]}),
@@ -212,6 +220,7 @@ def _of_openai() -> Iterator[Row]:
         prefill,
     )
     ingress = but(DEPLOYMENT, ("resources.",), restarts="app")
+    ingress = but(ingress, ("autoscaling.maxReplicas",), wrong="")
     # Where it no longer fits beside the model, it gets a group of its own.
     ingress = but(ingress, ("resources.cpus", "resources.memory", "resources.accelerator"), derived="AddWorkers")
     yield from _both(
@@ -259,7 +268,7 @@ def _of_graph() -> Iterator[Row]:
         edit("summarize.maxTokens", 100, 200, IN_PLACE, "app", beside={"summarize": summarized}),
         edit("summarize.prefix", "a: ", "b: ", IN_PLACE, "app", beside={"summarize": summarized}),
         *inside("generate", of_model, prompt),
-        *inside("generate", of_engine, {**prompt, "model": MODEL}),
+        *inside("generate", of_engine, {**prompt, "model": MODEL, "accelerator": {"type": "L4"}}),
         edit(
             "generate.prompt", "{{ request.text }}", "Say: {{ request.text }}", IN_PLACE, "app",
             beside={"generate": {"model": MODEL}},
@@ -353,7 +362,8 @@ def _both(path: str, place: Place, base: Document, edits: list[Edit]) -> Iterato
     for one in edits:
         derived = row(path, place, base, one)
         yield replace(derived, was={**derived.was, "workers": WORKERS}, now={**derived.now, "workers": WORKERS})
-        yield replace(derived, kind=one.derived or one.kind, derived=True)
+        wrong = "" if one.derived else one.wrong
+        yield replace(derived, kind=one.derived or one.kind, derived=True, wrong=wrong)
 
 
 def of_scale() -> Iterator[Row]:

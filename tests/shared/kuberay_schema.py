@@ -4,9 +4,10 @@ from functools import cache
 from typing import Any
 
 import jsonschema
-import kube_assets
 import yaml
 from jsonschema.validators import extend
+
+import kube_assets
 
 Schema = dict[str, Any]
 

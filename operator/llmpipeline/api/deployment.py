@@ -61,14 +61,10 @@ class Autoscaling(Model):
             at=("downscaleToZeroDelaySeconds",),
         ),
         Rule(
-            cel="!has(self.lookBackPeriodSeconds) || !has(self.metricsIntervalSeconds)"
-            " || self.lookBackPeriodSeconds > self.metricsIntervalSeconds",
-            message="lookBackPeriodSeconds must be above metricsIntervalSeconds",
-            holds=lambda scaling: (
-                scaling.look_back_period_seconds is None
-                or scaling.metrics_interval_seconds is None
-                or scaling.look_back_period_seconds > scaling.metrics_interval_seconds
-            ),
+            cel="(has(self.lookBackPeriodSeconds) ? self.lookBackPeriodSeconds : 30)"
+            " > (has(self.metricsIntervalSeconds) ? self.metricsIntervalSeconds : 10)",
+            message="lookBackPeriodSeconds (default 30) must be above metricsIntervalSeconds (default 10)",
+            holds=lambda scaling: (scaling.look_back_period_seconds or 30) > (scaling.metrics_interval_seconds or 10),
             at=("lookBackPeriodSeconds",),
         ),
     )

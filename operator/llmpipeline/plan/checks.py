@@ -7,6 +7,7 @@ from llmpipeline.api.apps import App
 from llmpipeline.api.deployment import Deployment
 from llmpipeline.api.models import Engine, ModelSource
 from llmpipeline.api.pipeline import Spec
+from llmpipeline.api.quantity import whole
 from llmpipeline.plan import batch, cluster_checks, graph_order, openai, runtime_env, traffic_split
 from llmpipeline.plan.graph import kind_of, model_of
 from llmpipeline.problems import Path, Problem
@@ -49,6 +50,7 @@ def problems(spec: Spec) -> Iterator[Problem]:
         here = ("spec", "apps", a)
         yield from openai.problems(app, here)
         yield from batch.problems(app, here)
+        yield from _limits(app, here)
         if app.graph:
             yield from graph_order.problems(app.graph, (*here, "graph"))
     yield from traffic_split.problems(spec)
@@ -82,6 +84,13 @@ def _engines(models: list[_Model]) -> Iterator[Problem]:
         if model.block and model.block.resources and model.block.resources.gpus:
             path = (*model.block_at, "resources", "gpus")
             yield Problem(path, "the GPUs of a model are those of accelerator and its parallel sizes", "leave it out")
+
+
+def _limits(app: App, here: Path) -> Iterator[Problem]:
+    blocks = (("generate",), app.generate), (("batch",), app.batch), (("graph", "ingress"), app.graph and app.graph.ingress)
+    for where, block in blocks:
+        if block and block.max_body_size is not None and not whole(block.max_body_size):
+            yield Problem((*here, *where, "maxBodySize"), "no request would be short enough", "give at least 1")
 
 
 def _tokens(models: list[_Model]) -> Iterator[Problem]:

@@ -1,0 +1,143 @@
+"""The Helm chart, rendered by helm: what it grants, what it refuses, and that a security team finds nothing."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kube_assets import helm
+from llmpipeline.rights import RIGHTS
+
+CHART = Path(__file__).resolve().parents[2] / "charts" / "llmpipeline-operator"
+OPERATOR_ROLES = ("op-llmpipeline", "op-llmpipeline-lease")
+
+
+def run(*arguments: str, version: str = "1.34.0") -> subprocess.CompletedProcess[str]:
+    command = [str(helm()), "template", "op", str(CHART), "-n", "system", "--kube-version", version, *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def render(*settings: str) -> list[dict[str, Any]]:
+    done = run(*(part for setting in settings for part in ("--set", setting)))
+    assert done.returncode == 0, done.stderr
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+def of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    return {item["metadata"]["name"]: item for item in manifests if item["kind"] == kind}
+
+
+def test_helm_finds_no_fault() -> None:
+    done = subprocess.run([str(helm()), "lint", "--strict", str(CHART)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_operator_may_do_what_it_does_and_no_more() -> None:
+    manifests = render()
+    (role,) = [item for name, item in of_kind(manifests, "ClusterRole").items() if name == "op-llmpipeline"]
+    granted = {(rule["apiGroups"][0], rule["resources"][0], tuple(rule["verbs"])) for rule in role["rules"]}
+    assert granted == {(right.group, right.resource, right.verbs) for right in RIGHTS}
+    rules = [
+        rule
+        for kind in ("Role", "ClusterRole")
+        for name, item in of_kind(manifests, kind).items()
+        if name in OPERATOR_ROLES
+        for rule in item["rules"]
+    ]
+    for rule in rules:
+        assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
+        assert not {"secrets", "pods", "pods/exec", "roles", "rolebindings"} & set(rule["resources"])
+
+
+def test_for_chosen_namespaces_it_gets_no_right_on_the_cluster() -> None:
+    manifests = render("watchNamespaces={ml,search}")
+    assert not {"op-llmpipeline"} & of_kind(manifests, "ClusterRole").keys()
+    assert of_kind(manifests, "ClusterRoleBinding") == {}
+    roles = [item for item in manifests if item["kind"] == "Role" and item["metadata"]["name"] == "op-llmpipeline"]
+    assert {role["metadata"]["namespace"] for role in roles} == {"ml", "search"}
+    assert all("customresourcedefinitions" not in str(role["rules"]) for role in roles)
+    (deployment,) = of_kind(manifests, "Deployment").values()
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments[-2:] == ["--namespace=ml", "--namespace=search"]
+
+
+def test_its_pods_are_restricted() -> None:
+    (deployment,) = of_kind(render(), "Deployment").values()
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 10000
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert deployment["spec"]["replicas"] == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [
+        ("crds.enabled=false", "CustomResourceDefinition"),
+        ("podDisruptionBudget.enabled=false", "PodDisruptionBudget"),
+        ("replicas=1", "PodDisruptionBudget"),
+        ("networkPolicy.enabled=false", "NetworkPolicy"),
+    ],
+)
+def test_what_can_be_switched_off(setting: str, kind: str) -> None:
+    assert of_kind(render(), kind)
+    assert not of_kind(render(setting), kind)
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [("serviceMonitor.enabled=true", "ServiceMonitor"), ("admissionPolicy.enabled=true", "ValidatingAdmissionPolicy")],
+)
+def test_what_can_be_switched_on(setting: str, kind: str) -> None:
+    assert not of_kind(render(), kind)
+    assert of_kind(render(setting), kind)
+
+
+def test_the_crd_outlives_the_chart() -> None:
+    (crd,) = of_kind(render(), "CustomResourceDefinition").values()
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_a_digest_takes_the_place_of_the_tag() -> None:
+    digest = f"sha256:{'0' * 64}"
+    (deployment,) = of_kind(render(f"image.digest={digest}"), "Deployment").values()
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == f"llmpipeline/operator@{digest}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("replica=3", "'replica' not allowed"),
+        ("image.tga=1", "'tga' not allowed"),
+        ("replicas=0", "replicas"),
+        ("image.digest=abc", "digest"),
+        ("watchNamespaces={Not_A_Name}", "watchNamespaces"),
+    ],
+)
+def test_wrong_values_are_refused(setting: str, says: str) -> None:
+    done = run("--set", setting)
+    assert done.returncode != 0
+    assert says in done.stderr
+
+
+def test_a_cluster_too_old_is_refused() -> None:
+    done = run(version="1.29.4")
+    assert done.returncode != 0
+    assert "kubeVersion: >=1.30.0" in done.stderr
+
+
+def test_the_longest_release_name_is_taken() -> None:
+    command = [str(helm()), "template", "r" * 53, str(CHART), "--kube-version", "1.34.0"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    for item in yaml.safe_load_all(done.stdout):
+        if item:
+            assert len(item["metadata"]["name"]) <= 63
