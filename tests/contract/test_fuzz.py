@@ -181,7 +181,7 @@ def test_ray_takes_what_is_sound(document: Document) -> None:
     config = json.loads(json.dumps(serve_config(planned(document)[1])))
     for part in _objects(config):
         if "policy_function" in part:  # Ray imports it when it reads the config
-            part["policy_function"] = "json:loads"
+            part["policy_function"] = "builtins:len"
     parsed = schema.model_validate(copy.deepcopy(config)).model_dump(exclude_unset=True)
     assert json.loads(json.dumps(parsed, default=str)) == config
     for app in config["applications"]:

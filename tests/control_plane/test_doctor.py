@@ -81,7 +81,7 @@ def kuberay(admin: Admin, namespace: str) -> Iterator[None]:
     gates = "RayClusterStatusConditions=true,RayJobDeletionPolicy=true,RayServiceIncrementalUpgrade=true"
     container = {
         "name": "kuberay-operator",
-        "image": "quay.io/kuberay/operator:v1.7.0",
+        "image": "registry.example/kuberay/operator:v1.7.0",
         "command": ["/manager"],
         "args": ["--enable-leader-election=true", "--reconcile-concurrency=1", f"--feature-gates={gates}"],
         "resources": {"limits": {"cpu": "100m", "memory": "512Mi"}},
@@ -143,7 +143,7 @@ def test_a_cluster_that_can(control_plane: ControlPlane, namespace: str) -> None
         "Prometheus operator": ["Warning"],
         "Rights": ["Ok"],
     }
-    operator = f"{namespace}/kuberay-operator is 1.7 (quay.io/kuberay/operator:v1.7.0)"
+    operator = f"{namespace}/kuberay-operator is 1.7 (registry.example/kuberay/operator:v1.7.0)"
     assert found["KubeRay operator"][0]["message"] == operator
     l40s, nameless = (finding["message"] for finding in found["GPUs"])
     assert l40s == "L40S: 8 on 2 nodes, 5 free (at most 4 on one node); 4 more on 1 node cordoned or not Ready"

@@ -10,10 +10,12 @@ from field_edits import Document, Row
 
 from llmpipeline.api.crd import crd
 
-# Fields that change nothing wherever they stand, and why that is right.
+# Fields of which an edit may change no manifest, and why that is right.
 NOTHING: Final = {
     "spec.network.policy.serveFrom.name": "tells the entries apart, for kubectl apply",
     "spec.network.policy.egressTo.name": "tells the entries apart, for kubectl apply",
+    "spec.scale.minReplicas": "bounds what spec.scale.replicas may be set to; given worker groups are as large as told",
+    "spec.scale.maxReplicas": "bounds what spec.scale.replicas may be set to; given worker groups are as large as told",
 }
 # Fields that KubeRay ignores on a live service, and why that cannot be helped.
 IGNORED: Final[dict[str, str]] = {}

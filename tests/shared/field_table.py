@@ -27,7 +27,7 @@ _BLOCKS: Final = tuple(
 _ORDER: Final[tuple[Kind, ...]] = (
     "Nothing", "Around", "InPlace", "LivePatch", "AddWorkers", "NewCluster", "Suspend", "Resume", "Ignored", "Refused",
 )  # fmt: skip
-_KINDS: Final[dict[Kind, str]] = {"Nothing": "none: no manifest has it", "Around": "None, around the Ray cluster"}
+_KINDS: Final[dict[Kind, str]] = {"Nothing": "None: nothing changes", "Around": "None: only what is around the Ray cluster changes"}
 _RESTARTS: Final[dict[Restarts, str]] = {"": "no", "deployment": "its deployment's", "app": "all of the app's"}
 
 
@@ -128,13 +128,13 @@ def _in_braces(fields: list[str]) -> Iterator[str]:
     """Fields of one block as one."""
     blocks: dict[str, list[str]] = defaultdict(list)
     for field in fields:
-        block, _, name = field.rpartition(".")
-        blocks[block if block.strip(".") else field].append(name)
-    for block, names in blocks.items():
-        if len(names) > 1:
-            yield f"{block}.{{{', '.join(names)}}}"
+        block, dot, name = field.rpartition(".")
+        if name == "*" or block.endswith("..") or not dot:
+            blocks[field] = []
         else:
-            yield block if block in fields else f"{block}.{names[0]}"
+            blocks[f"{block}."].append(name)
+    for block, names in blocks.items():
+        yield block + (f"{{{', '.join(names)}}}" if len(names) > 1 else "".join(names))
 
 
 def _of_any(others: dict[tuple[str, str], Outcome]) -> dict[tuple[str, str], Outcome]:

@@ -35,7 +35,7 @@ def ray_crd(*fields: str) -> dict[str, Any]:
 
 
 def deployment(
-    *args: str, image: str = "quay.io/kuberay/operator:v1.7.0", cpu: str = "2", ready: int = 1, name: str = "kuberay"
+    *args: str, image: str = "registry.example/kuberay/operator:v1.7.0", cpu: str = "2", ready: int = 1, name: str = "kuberay"
 ) -> dict[str, Any]:
     container = {"name": "kuberay-operator", "image": image, "args": list(args or ARGS)}
     if cpu:
@@ -211,10 +211,10 @@ def test_kuberay_from_its_kustomization() -> None:
 @pytest.mark.parametrize(
     ("image", "verdict", "said"),
     [
-        ("quay.io/kuberay/operator:v1.7.2", "Ok", "is 1.7"),
+        ("registry.example/kuberay/operator:v1.7.2", "Ok", "is 1.7"),
         ("registry:5000/kuberay:1.10.0@sha256:00", "Ok", "is 1.10"),
-        ("quay.io/kuberay/operator:v1.6.2", "Problem", "is 1.6; 1.7 or newer"),
-        ("quay.io/kuberay/operator:nightly", "Unknown", "does not tell its version"),
+        ("registry.example/kuberay/operator:v1.6.2", "Problem", "is 1.6; 1.7 or newer"),
+        ("registry.example/kuberay/operator:nightly", "Unknown", "does not tell its version"),
         ("registry:5000/kuberay", "Unknown", "does not tell its version"),
         ("kuberay@sha256:00", "Unknown", "does not tell its version"),
     ],
