@@ -95,7 +95,8 @@ async def _apply(
     if before is None or applied.live is None or applied.verdict.reason not in (Reason.APPLIED, Reason.PARTLY_APPLIED):
         return applied, None
     effect = effect_of(before, wanted[-1])
-    return applied, Edit(effect.kind, effect.message)
+    around = "The RayService stays as it is; what is around it is as the spec says."
+    return applied, Edit(effect.kind, around if effect.kind == "None" else effect.message)
 
 
 async def _patch(cluster: Cluster, key: Key, applied: Applied) -> tuple[bool, Applied]:

@@ -150,7 +150,7 @@ def test_kuberay_takes_what_is_sound(document: Document) -> None:
 @fuzzed
 @given(sound_documents(pod_templates=True))
 def test_an_overlay_never_breaks_kuberays_rules(document: Document) -> None:
-    """What is wrong with a podTemplate the API server may say, by KubeRay's schema; KubeRay itself has no more to say."""
+    """What is wrong with a podTemplate the API server may say, by KubeRay's schema; KubeRay itself has no more."""
     service = rayservice(document)
     if not kuberay_schema.faults(service):
         assert list(kuberay_rules.refusals(service)) == []

@@ -3,6 +3,7 @@
 A block that the schema has in many places, like that of a deployment, is written once and applied wherever it is.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -23,7 +24,9 @@ def _taken(field: str, was: Any, now: Any, **beside: Any) -> Edit:
     )  # fmt: skip
 
 
-_POLICY: Final = {"policy": {"importPath": "my.policies:one"}}
+# Ray Serve imports a policy to check a config, so these are there.
+_ONE, _OTHER = "math:floor", "math:ceil"
+_POLICY: Final = {"policy": {"importPath": _ONE}}
 DEPLOYMENT: Final = [
     edit("replicas", 4, 9, IN_PLACE, derived=LIVE),
     _scaling("minReplicas", 4, 9, derived=LIVE, beside={"maxReplicas": 16}),
@@ -36,8 +39,6 @@ DEPLOYMENT: Final = [
         "app",
         NEW,
         "in the place of replicas",
-        # get_app_code_version lists the policies of all deployments that scale, those that have none too.
-        "Ray Serve counts the deployments that scale to the version of their app; effect_of says that none restarts",
     ),
     _scaling("targetOngoingRequests", 2, 3),
     _scaling("initialReplicas", 2, 3),
@@ -49,7 +50,7 @@ DEPLOYMENT: Final = [
     _scaling("lookBackPeriodSeconds", 40, 60),
     _scaling("metricsIntervalSeconds", 10, 5),
     _scaling("aggregation", "Mean", "Max"),
-    _scaling("policy.importPath", "my.policies:one", "my.policies:other", "app"),
+    _scaling("policy.importPath", _ONE, _OTHER, "app"),
     _scaling("policy.args", {"a": 1}, {"a": 2}, "app", beside=_POLICY),
     edit("maxOngoingRequests", 16, 32, IN_PLACE),
     edit("maxQueuedRequests", 200, 300, IN_PLACE),
@@ -105,10 +106,12 @@ def _accelerator(restarts: Restarts) -> list[Edit]:
 
 ENGINE_MODEL: Final = [
     *inside("model", SOURCE),
-    *but(
-        _accelerator("deployment"),
-        ("accelerator.topology",),
-        wrong="the replica asks Ray for GPUs where it is to run on a TPU, and the same of every topology",
+    *(one for one in _accelerator("deployment") if one.field != "accelerator.topology"),
+    Edit(
+        "accelerator.topology",
+        {"accelerator": {"type": "L4"}},
+        {"accelerator": {"type": "TPU-V6E", "topology": "1x1"}},
+        "Refused",
     ),
     edit("tensorParallelSize", 1, 2, IN_PLACE, "app", derived=NEW),
     *ENGINE,
@@ -138,25 +141,29 @@ def _code(restarts: Restarts) -> list[Edit]:
 # --- The apps: where a block is in a spec, and what it needs there.
 
 RAY: Final = {"version": "2.60.0", "image": "registry.example/ray:2.60.0"}
-WORKERS: Final = [
-    {"name": "cpu", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpus": 64, "memory": "256Gi"}},
-    *(
-        {"name": name, "minReplicas": 1, "maxReplicas": 4, "accelerator": kind, "resources": {"cpus": 64, "memory": "256Gi"}}
-        for name, kind in (
-            ("l4", {"type": "L4", "count": 8}),
-            ("l40s", {"type": "L40S", "count": 8}),
-            ("small", {"type": "A100", "partition": "1g.10gb", "count": 8}),
-            ("large", {"type": "A100", "partition": "2g.20gb", "count": 8}),
-            ("tpu", {"type": "TPU-V6E", "topology": "1x1", "count": 1}),
-            ("tpus", {"type": "TPU-V6E", "topology": "2x2", "count": 4}),
-        )
-    ),
-]  # fmt: skip
+_ROOM: Final = {"minReplicas": 1, "maxReplicas": 4, "resources": {"cpus": 64, "memory": "256Gi"}}
+# By what an app says where it runs on such a group.
+GROUPS: Final = {
+    '"L4"': {"name": "l4", "accelerator": {"type": "L4", "count": 8}},
+    '"L40S"': {"name": "l40s", "accelerator": {"type": "L40S", "count": 8}},
+    '"1g.10gb"': {"name": "small", "accelerator": {"type": "A100", "partition": "1g.10gb", "count": 8}},
+    '"2g.20gb"': {"name": "large", "accelerator": {"type": "A100", "partition": "2g.20gb", "count": 8}},
+    '"1x1"': {"name": "tpu", "accelerator": {"type": "TPU-V6E", "topology": "1x1", "count": 1}},
+    '"2x2"': {"name": "tpus", "accelerator": {"type": "TPU-V6E", "topology": "2x2", "count": 4}},
+    '"gpus"': {"name": "gpu", "accelerator": {"type": "T4", "count": 8}},
+}
 
 
 def of_apps() -> Iterator[Row]:
     """The rows of `spec.apps`, each block with worker groups given and derived."""
-    yield from _app_rows("hello", {}, [*DEPLOYMENT, edit("message", "hi", "ho", IN_PLACE, "app")])
+    last = "where nothing can grow any more"
+    hello = [
+        *DEPLOYMENT,
+        edit("message", "hi", "ho", IN_PLACE, "app"),
+        _scaling("minReplicas", 4, 8, derived=NEW, how=last),
+        edit("replicas", 1, 2, IN_PLACE, derived=NEW, how="where the CPU Pods have less than 4 CPUs"),
+    ]
+    yield from _app_rows("hello", {}, hello)
     yield from _of_openai()
     generate = {"model": MODEL, "accelerator": {"type": "L4"}}
     yield from _app_rows("generate", generate, [*MODEL_DEPLOYMENT, *LIMITS, *ENGINE_MODEL])
@@ -194,7 +201,6 @@ def _of_openai() -> Iterator[Row]:
     adapters = {"lora": {"uri": "s3://b/one"}}
     # Ray Serve LLM has what a replica takes, and whether it scales, among the arguments of the app.
     of_models = but(MODEL_DEPLOYMENT, ("resources.cpus", "resources.memory"), restarts="app")
-    of_models = but(of_models, ("autoscaling.maxReplicas",), wrong="")
     edits = [
         *of_models,
         *inside("source", SOURCE),
@@ -212,15 +218,13 @@ def _of_openai() -> Iterator[Row]:
         edit("prefill", None, {}, IN_PLACE, "app", derived=LIVE, how="given at all"),
     ]
     yield from _both("spec.apps.openai.models", lambda block: _app("openai", {"models": [block]}), model, edits)
-    prefill = but(of_models, _GPUS, wrong="prefill runs on the model's GPUs, but its own are not refused")
     yield from _both(
         "spec.apps.openai.models.prefill",
         lambda block: _app("openai", {"models": [{**model, "prefill": block}]}),
         {},
-        prefill,
+        of_models,
     )
     ingress = but(DEPLOYMENT, ("resources.",), restarts="app")
-    ingress = but(ingress, ("autoscaling.maxReplicas",), wrong="")
     # Where it no longer fits beside the model, it gets a group of its own.
     ingress = but(ingress, ("resources.cpus", "resources.memory", "resources.accelerator"), derived="AddWorkers")
     yield from _both(
@@ -361,9 +365,15 @@ def _both(path: str, place: Place, base: Document, edits: list[Edit]) -> Iterato
     """The rows of a block of an app: where the worker groups are given, and where they are derived."""
     for one in edits:
         derived = row(path, place, base, one)
-        yield replace(derived, was={**derived.was, "workers": WORKERS}, now={**derived.now, "workers": WORKERS})
-        wrong = "" if one.derived else one.wrong
-        yield replace(derived, kind=one.derived or one.kind, derived=True, wrong=wrong)
+        workers = {"workers": _groups_for(derived)}
+        yield replace(derived, was={**derived.was, **workers}, now={**derived.now, **workers})
+        yield replace(derived, kind=one.derived or one.kind, derived=True)
+
+
+def _groups_for(one: Row) -> list[Document]:
+    """Groups with room for both specs of a row."""
+    said = json.dumps([one.was, one.now])
+    return [{"name": "cpu", **_ROOM}, *({**group, **_ROOM} for mark, group in GROUPS.items() if mark in said)]
 
 
 def of_scale() -> Iterator[Row]:
@@ -384,5 +394,5 @@ def of_scale() -> Iterator[Row]:
         yield row("spec.scale", lambda block: {**given, "scale": block}, scale, one)
     models = [{"name": name, "source": MODEL, "accelerator": {"type": "L4"}} for name in ("one", "other")]
     deployment = edit("deployment", "one", "other", IN_PLACE)
-    place: Place = lambda block: {**_app("openai", {"models": models}), "scale": block}
-    yield row("spec.scale", place, scale, deployment)
+    two = _app("openai", {"models": models})
+    yield row("spec.scale", lambda block: {**two, "scale": block}, scale, deployment)

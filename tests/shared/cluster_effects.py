@@ -45,7 +45,12 @@ def of_the_cluster() -> Iterator[Row]:
         edit("resources.memory", "512Mi", "1Gi", NEW),
     ]
     yield from _of("autoscaler", autoscaler, defaults)
-    yield row("spec", _whole, {"workers": [{**GROUP, "minReplicas": 4}]}, edit("autoscaler", None, {}, NEW, how="given at all"))
+    yield row(
+        "spec",
+        _whole,
+        {"workers": [{**GROUP, "minReplicas": 4}]},
+        edit("autoscaler", None, {}, NEW, how="given at all"),
+    )
 
 
 def around() -> Iterator[Row]:
@@ -138,7 +143,8 @@ def _of_workers() -> Iterator[Row]:
         edit("accelerator.topology", "2x4", "4x4", NEW, beside=tpus),
         edit("accelerator.count", 1, 2, NEW, beside={"accelerator": {"type": "L4"}}),
         edit("minReplicas", 1, 2, LIVE),
-        edit("minReplicas", None, 1, NEW, how="the first that is below maxReplicas"),
+        edit("minReplicas", None, 1, NEW, how="where nothing could grow before"),
+        edit("minReplicas", 1, 4, NEW, how="where nothing can grow any more"),
         edit("maxReplicas", 4, 5, LIVE),
         edit("maxReplicas", 4, 3, LIVE, how="fewer"),
         edit("hosts", 1, 2, NEW),
@@ -206,7 +212,9 @@ def _of_tolerations(path: str, place: Any) -> Iterator[Row]:
 def _of(block: str, edits: list[Edit], others: Document | None = None) -> Iterator[Row]:
     """The rows of a block of the spec; `others` is what the spec holds as well."""
     for one in edits:
-        yield row(f"spec.{block}", lambda held: _spec(**(others or {}), **{block: held}), RAY if block == "ray" else {}, one)
+        yield row(
+            f"spec.{block}", lambda held: _spec(**(others or {}), **{block: held}), RAY if block == "ray" else {}, one
+        )
 
 
 def _beside(field: str, was: Any, now: Any, **more: Any) -> Edit:

@@ -34,7 +34,6 @@ class Edit:
         restarts: Whose replicas start anew.
         derived: What it does where the groups are derived from the apps; None is the same.
         how: What is done, where it is not the change of a value.
-        wrong: Why `effect_of` or the checks do not say so yet; the tests expect that, and tell when it is mended.
     """
 
     field: str
@@ -44,7 +43,6 @@ class Edit:
     restarts: Restarts = ""
     derived: Kind | None = None
     how: str = ""
-    wrong: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,6 @@ class Row:
     restarts: Restarts = ""
     derived: bool = False
     how: str = ""
-    wrong: str = ""
 
     @property
     def title(self) -> str:
@@ -105,7 +102,7 @@ def row(path: str, place: Place, base: Document, one: Edit) -> Row:
     """The row of an edit of a block. What the edit speaks of is not the base's: it may have another choice there."""
     kept = {field: value for field, value in base.items() if field not in (*one.was, *one.now, one.field)}
     was, now = (place(kept | block) for block in (one.was, one.now))
-    return Row(f"{path}.{one.field}", was, now, one.kind, one.restarts, how=one.how, wrong=one.wrong)
+    return Row(f"{path}.{one.field}", was, now, one.kind, one.restarts, how=one.how)
 
 
 def _laid_over(base: Any, patch: Any) -> Any:

@@ -27,7 +27,10 @@ _BLOCKS: Final = tuple(
 _ORDER: Final[tuple[Kind, ...]] = (
     "Nothing", "Around", "InPlace", "LivePatch", "AddWorkers", "NewCluster", "Suspend", "Resume", "Ignored", "Refused",
 )  # fmt: skip
-_KINDS: Final[dict[Kind, str]] = {"Nothing": "None: nothing changes", "Around": "None: only what is around the Ray cluster changes"}
+_KINDS: Final[dict[Kind, str]] = {
+    "Nothing": "None: nothing changes",
+    "Around": "None: only what is around the Ray cluster changes",
+}
 _RESTARTS: Final[dict[Restarts, str]] = {"": "no", "deployment": "its deployment's", "app": "all of the app's"}
 
 
@@ -57,6 +60,7 @@ class Outcome:
 
 def table(rows: Iterable[Row]) -> str:
     """The table in Markdown."""
+    rows = tuple(rows)
     plain, others = _outcomes(rows)
     lines: dict[Outcome, list[str]] = defaultdict(list)
     for outcome, fields in _in_short(plain).items():
@@ -93,9 +97,7 @@ def _in_short(plain: dict[str, Outcome]) -> dict[Outcome, list[str]]:
     found: dict[Outcome, list[str]] = defaultdict(list)
     told: set[str] = set()
     for short, places, fields in _BLOCKS:
-        usual = {
-            field: Counter(plain[f"{place}.{field}"] for place in places).most_common(1)[0][0] for field in fields
-        }
+        usual = {field: Counter(plain[f"{place}.{field}"] for place in places).most_common(1)[0][0] for field in fields}
         told |= {
             f"{place}.{field}" for place in places for field in fields if plain[f"{place}.{field}"] == usual[field]
         }

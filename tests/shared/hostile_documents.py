@@ -1,4 +1,4 @@
-"""Documents that nobody means well with: sound ones with damage done to them, and objects that are no resource at all."""
+"""Documents that nobody means well with: sound ones with damage done to them, and objects that are no resource."""
 
 import copy
 from collections.abc import Callable
@@ -13,7 +13,8 @@ from spec_strategies import WORDS, Document, documents
 _DEEP = 100
 _NUMBERS = (-1, 2**31, 2**63, 10**30, 10**400, -(10**30), 0.1, 1e308, float("nan"), float("inf"), float("-inf"), -0.0)
 _TEXTS = (
-    "", " ", "\x00", "a\x00b", "\ud800", "\udfff\ud800", "\u202e", "\u0661", "a\n", "\ufeff", "x" * 20_000, "{{", "$(A)",
+    "", " ", "\x00", "a\x00b", "\ud800", "\udfff\ud800", "\u202e", "\u0661", "a\n", "\ufeff", "x" * 20_000, "{{",
+    "$(A)",
     "---\n- a", "1e9", "0x10", "NaN", "null", "true", "-1", "1Ei", "9" * 30 + "Pi", "0" * 31 + "1", "\U0001f600" * 70,
     "{{ " + "(" * 4000, "1" + "+1" * 7000, "a" + ".b" * 7000, "'a' * 99999999999", "request is nothing",
     "{% for loop in a %}{% endfor %}", "{{ 'a'" + "|replace('a', 'aaaaaaaaaa')" * 12 + " }}", "a[" * 3000,

@@ -35,7 +35,11 @@ def ray_crd(*fields: str) -> dict[str, Any]:
 
 
 def deployment(
-    *args: str, image: str = "registry.example/kuberay/operator:v1.7.0", cpu: str = "2", ready: int = 1, name: str = "kuberay"
+    *args: str,
+    image: str = "registry.example/kuberay/operator:v1.7.0",
+    cpu: str = "2",
+    ready: int = 1,
+    name: str = "kuberay",
 ) -> dict[str, Any]:
     container = {"name": "kuberay-operator", "image": image, "args": list(args or ARGS)}
     if cpu:

@@ -70,9 +70,11 @@ def _apps(app_names: list[str]) -> str:
 
 def _version(app: Config) -> list[Any]:
     deployments = app.get("deployments", [])
-    policies = [(item.get("autoscaling_config") or {}).get("policy") for item in deployments]
+    # Of each deployment that scales one entry, a policy or none: so a first autoscaling is a new version as well.
+    scaling = [item["autoscaling_config"] for item in deployments if item.get("autoscaling_config") is not None]
+    policies = [config.get("policy") for config in scaling]
     others = [item[key] for item in deployments for key in _VERSION_OF_DEPLOYMENT if key in item]
-    return [*(app.get(key) for key in _VERSION), [item for item in policies if item], others]
+    return [*(app.get(key) for key in _VERSION), policies, others]
 
 
 def _restarting(before: Config, after: Config) -> list[str]:

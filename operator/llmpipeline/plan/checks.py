@@ -49,6 +49,8 @@ def problems(spec: Spec) -> Iterator[Problem]:
     for a, app in enumerate(spec.apps):
         here = ("spec", "apps", a)
         yield from openai.problems(app, here)
+        yield from _prefill(app, here)
+        yield from _tpus(app, here)
         yield from batch.problems(app, here)
         yield from _limits(app, here)
         if app.graph:
@@ -81,13 +83,37 @@ def _engines(models: list[_Model]) -> Iterator[Problem]:
             if argument in OWN_ARGUMENTS:
                 message = f"the engine argument {argument} has a field of its own"
                 yield Problem((*model.engine_at, "extra", argument), message, f"use {OWN_ARGUMENTS[argument]}")
-        if model.block and model.block.resources and model.block.resources.gpus:
-            path = (*model.block_at, "resources", "gpus")
-            yield Problem(path, "the GPUs of a model are those of accelerator and its parallel sizes", "leave it out")
+        yield from _own_gpus(model.block, model.block_at)
+
+
+def _own_gpus(block: Deployment | None, at: Path) -> Iterator[Problem]:
+    if block and block.resources and block.resources.gpus:
+        message = "the GPUs of a model are those of accelerator and its parallel sizes"
+        yield Problem((*at, "resources", "gpus"), message, "leave it out")
+
+
+def _prefill(app: App, here: Path) -> Iterator[Problem]:
+    """Prefill runs on the model's kind and number of GPUs."""
+    for m, model in enumerate(app.openai.models if app.openai else ()):
+        yield from _own_gpus(model.prefill, (*here, "openai", "models", m, "prefill"))
+
+
+def _tpus(app: App, here: Path) -> Iterator[Problem]:
+    """The engines of our own ask Ray for GPUs alone."""
+    listed = app.graph.nodes if app.graph else ()
+    nodes = [(("graph", "nodes", n, "generate"), node.generate) for n, node in enumerate(listed)]
+    for where, model in ((("generate",), app.generate), *nodes):
+        if model and model.accelerator and model.accelerator.topology:
+            message = "generate runs on GPUs"
+            yield Problem((*here, *where, "accelerator", "topology"), message, "use an openai app for TPUs")
 
 
 def _limits(app: App, here: Path) -> Iterator[Problem]:
-    blocks = (("generate",), app.generate), (("batch",), app.batch), (("graph", "ingress"), app.graph and app.graph.ingress)
+    blocks = (
+        (("generate",), app.generate),
+        (("batch",), app.batch),
+        (("graph", "ingress"), app.graph and app.graph.ingress),
+    )
     for where, block in blocks:
         if block and block.max_body_size is not None and not whole(block.max_body_size):
             yield Problem((*here, *where, "maxBodySize"), "no request would be short enough", "give at least 1")

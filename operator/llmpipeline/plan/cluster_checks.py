@@ -61,11 +61,15 @@ def _state(spec: Spec) -> Iterator[Problem]:
         return
     cache, template = spec.ray.model_cache, spec.head.pod_template or {}
     if cache and cache.claim_name and cache.path == _STATE_PATH:
-        yield Problem(("spec", "ray", "modelCache", "path"), f"KubeRay keeps Ray's state in {_STATE_PATH}", "use another")
+        yield Problem(
+            ("spec", "ray", "modelCache", "path"), f"KubeRay keeps Ray's state in {_STATE_PATH}", "use another"
+        )
     pod, here = template.get("spec"), ("spec", "head", "podTemplate", "spec")
     for v, volume in enumerate(_objects(pod, "volumes")):
         if volume.get("name") == _STATE_VOLUME:
-            yield Problem((*here, "volumes", v, "name"), f"KubeRay has a volume {_STATE_VOLUME} there", "use another name")
+            yield Problem(
+                (*here, "volumes", v, "name"), f"KubeRay has a volume {_STATE_VOLUME} there", "use another name"
+            )
     for c, container in enumerate(_objects(pod, "containers")):
         for m, mount in enumerate(_objects(container, "volumeMounts") if container.get("name") == "ray-head" else ()):
             if mount.get("mountPath") == _STATE_PATH or mount.get("name") == _STATE_VOLUME:
@@ -114,7 +118,9 @@ def _template(path: Path, ray_container: str, template: dict[str, Any]) -> Itera
             yield Problem((*path, part), "must be an object")
             return
         if "$patch" in template.get(part, {}):
-            yield Problem((*path, part, "$patch"), f"{part} cannot be replaced or deleted as a whole", "leave $patch out")
+            yield Problem(
+                (*path, part, "$patch"), f"{part} cannot be replaced or deleted as a whole", "leave $patch out"
+            )
     yield from _directives(path, template)
     labels = template.get("metadata", {}).get("labels", {})
     if not isinstance(labels, dict) or "$patch" in labels or LABEL_PIPELINE in labels:

@@ -1,6 +1,7 @@
 """Whether what the deployments take fits the worker groups, and if not, why, with the numbers."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from llmpipeline.names import Reason
 from llmpipeline.plan.accelerators import Kind
@@ -8,6 +9,7 @@ from llmpipeline.plan.groups import largest_share, whole_cores
 from llmpipeline.plan.types import Bundle, Demand, Group
 from llmpipeline.problems import Path, Problem
 
+MOST_PODS: Final = 2**31 - 1
 _WORKERS: Path = ("spec", "workers")
 _DERIVE = "or leave workers out to have the groups derived"
 
@@ -34,6 +36,16 @@ def too_large(demands: Sequence[Demand]) -> Iterator[Problem]:
             )
             remedy = "set placement: Pack and pipelineParallelSize, so that a node holds one stage"
             yield Problem(("spec", "apps"), message, remedy, Reason.DOES_NOT_FIT)
+
+
+def too_many(groups: Sequence[Group]) -> Iterator[Problem]:
+    """The derived groups of more Pods than KubeRay can count."""
+    for group in groups:
+        if group.most_pods > MOST_PODS:
+            message = (
+                f"the replicas take up to {group.most_pods} Pods of group {group.name}; KubeRay counts to {MOST_PODS}"
+            )
+            yield Problem(("spec", "apps"), message, "lower replicas or maxReplicas", Reason.DOES_NOT_FIT)
 
 
 def _problem(message: str, remedy: str) -> Problem:

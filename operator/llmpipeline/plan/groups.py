@@ -75,8 +75,12 @@ def _gpu_groups(heavy: Sequence[Demand]) -> tuple[Group, ...]:
 
 def _gpu_group(kind: Kind | None, gpus: int, members: Sequence[Demand]) -> Group:
     pods = [_of_a_pod(demand, gpus) for demand in members]
-    cpu_milli = max(CPU_MILLI_PER_GPU * gpus, *(pod.cpu_milli for pod in pods))
-    memory = max(MEMORY_PER_GPU * gpus, *(pod.memory for pod in pods))
+    # A Pod never needs more than all replicas together: many small parts of a GPU may be few replicas.
+    everything = [(largest_share(demand), demand.replicas[1] * len(demand.shares)) for demand in members]
+    most_cpu = sum(share.cpu_milli * count for share, count in everything)
+    most_memory = sum(share.memory * count for share, count in everything)
+    cpu_milli = max(CPU_MILLI_PER_GPU * gpus, min(most_cpu, max(pod.cpu_milli for pod in pods)))
+    memory = max(MEMORY_PER_GPU * gpus, min(most_memory, max(pod.memory for pod in pods)))
     hosts = kind.hosts if kind else 1
     fewest, most = (
         -(-_gpu_pods([(demand, demand.replicas[bound]) for demand in members]) // hosts) for bound in (0, 1)

@@ -139,8 +139,11 @@ def _llm_config(model: OpenAIModel, block: Deployment) -> dict[str, Any]:
             "dynamic_lora_loading_path": model.lora.uri.rstrip("/"),
             "max_num_adapters_per_replica": model.lora.max_adapters,
         }
+    engine = _engine(model)
+    if engine.get("disable_log_stats"):  # Ray refuses it while it exports the engine's metrics
+        config["log_engine_metrics"] = False
     return config | {
-        "engine_kwargs": _engine(model),
+        "engine_kwargs": engine,
         "placement_group_config": {"bundles": _bundles(model), "strategy": _STRATEGIES[strategy(model)]},
         "deployment_config": {
             **_replicas_in_args(block),

@@ -23,6 +23,7 @@ def make_plan(pipeline: LLMPipeline) -> Plan:
         *checks.problems(spec),
         *scale.problems(pipeline.spec, demands),
         *(fit.misfits(demands, workers, head) if spec.workers else fit.too_large(demands)),
+        *fit.too_many(workers),
     ]
     applications = [
         _with_cache(application, app, spec) for app, (application, _) in zip(spec.apps, planned, strict=True)
