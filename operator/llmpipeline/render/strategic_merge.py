@@ -1,9 +1,9 @@
 """A part of a Pod template laid over another, as kubectl's strategic merge patch does.
 
-Objects merge key by key, null deletes, and lists are replaced but for those that Kubernetes tells apart by a key. In
-an object `$patch: replace` puts the overlay's in the place of all that is there, and `$patch: delete` leaves it empty; in a
-list `$patch: delete` takes the item of that key out, and an item with `$patch: replace` replaces all of the list by the
-overlay's other items. What is merged by which key is the `patchMergeKey` of the Kubernetes API's own types
+Objects merge key by key, null deletes, and lists are replaced but for those that Kubernetes tells apart by a key. In an
+object `$patch: replace` puts the overlay's in the place of all that is there, and `$patch: delete` leaves it empty; in
+a list `$patch: delete` takes the item of that key out, and an item with `$patch: replace` replaces all of the list by
+the overlay's other items. What is merged by which key is the `patchMergeKey` of the Kubernetes API's own types
 (k8s.io/api/core/v1).
 
 Two things differ. kubectl puts new items of such lists first, here they come last: KubeRay takes the first container
