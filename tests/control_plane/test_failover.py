@@ -14,6 +14,7 @@ from on_cluster import API, PLURAL, RAY, SERVICES, sample
 
 from child_process import free_port
 from control_plane import Admin, ControlPlane, OperatorProcess, eventually
+from llmpipeline.controller.lease import LEASE_SECONDS
 
 LEASES = ("coordination.k8s.io/v1", "leases")
 HOLDING = "holding the lease"
@@ -84,10 +85,7 @@ def test_one_works_and_the_other_stands_by(two: list[Replica], admin: Admin, nam
 def test_after_a_crash_the_other_works(two: list[Replica], admin: Admin, namespace: str) -> None:
     one, other = two
     one.process.kill()
-    began = time.monotonic()
-    asked = served(admin, namespace, "orphan")
-    assert eventually(asked, 30, "the other to work")
-    assert time.monotonic() - began < 17 + 5, "15 s until the Lease runs out, 2 s until it is tried again, and the work"
+    assert eventually(served(admin, namespace, "orphan"), 60, "the other to work")
     assert other.leads
 
 
@@ -95,8 +93,8 @@ def test_who_is_asked_to_end_gives_the_lease_back(two: list[Replica], admin: Adm
     one, other = two
     began = time.monotonic()
     assert one.process.stop() == 0
-    assert eventually(served(admin, namespace, "handed-over"), 20, "the other to work")
-    assert time.monotonic() - began < 3 + 5, "2 s until it is tried again, and the work"
+    assert eventually(served(admin, namespace, "handed-over"), 60, "the other to work")
+    assert time.monotonic() - began < LEASE_SECONDS, "sooner than the Lease would have run out"
     assert other.leads
 
 
@@ -104,7 +102,7 @@ def test_who_cannot_renew_ends(two: list[Replica], admin: Admin, namespace: str)
     """A stopped process that wakes up after its Lease ran out is the classic second writer."""
     one, other = two
     os.kill(one.process.pid, signal.SIGSTOP)
-    assert eventually(lambda: other.leads, 30, "the other to take over")
+    assert eventually(lambda: other.leads, 60, "the other to take over")
     taken_by = holder(admin, namespace)
     os.kill(one.process.pid, signal.SIGCONT)
     assert eventually(lambda: not one.process.running, 30, "the one that overslept to end")
