@@ -18,16 +18,15 @@ import pytest
 from hostile_documents import hostile_documents, nested
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spec_strategies import Document, documents, sound_documents
+from spec_strategies import SCHEMA, Document, documents, sound_documents
 
 from llmpipeline import names
-from llmpipeline.api.crd import openapi_schema
 from llmpipeline.api.parse import parse
 from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.plan import fit
 from llmpipeline.plan.plan import make_plan
 from llmpipeline.plan.types import Plan
-from llmpipeline.problems import Problem
+from llmpipeline.problems import Path, Problem
 from llmpipeline.render.manifests import manifests
 from llmpipeline.render.serve_config import serve_config
 
@@ -64,6 +63,15 @@ def rayservice(document: Document) -> dict[str, Any]:
     return json.loads(rendered(document))[-1]
 
 
+def leads(path: Path, value: Any) -> bool:
+    """Whether there is something at the path."""
+    for part in path:
+        if not isinstance(value, dict | list) or (part not in value if isinstance(value, dict) else part >= len(value)):
+            return False
+        value = value[part]
+    return True
+
+
 def check_any(document: Document) -> None:
     """It is planned and rendered, or said what is wrong with it, and where."""
     given = copy.deepcopy(document)
@@ -72,6 +80,7 @@ def check_any(document: Document) -> None:
         assert problem.message.strip(), problem
         assert str(problem)
         assert not problem.path or problem.path[0] in ("apiVersion", "kind", "metadata", "spec"), problem
+        assert leads(problem.path[:-1], document), problem
     if not isinstance(parse(document), list):
         assert rendered(document) == rendered(document)
     assert repr(document) == repr(given), "the document was changed"
@@ -122,7 +131,7 @@ def test_what_the_api_server_stores_renders_alike(document: Document) -> None:
     """`render` shows what the operator would apply, which sees the document with the CRD's defaults and no nulls."""
     if isinstance(parse(document), list):
         return
-    stored = {**document, "spec": _stored(document["spec"], openapi_schema()["properties"]["spec"])}
+    stored = {**document, "spec": _stored(document["spec"], SCHEMA)}
     assert rendered(stored) == rendered(document)
 
 

@@ -15,7 +15,9 @@ LONGEST_NAME = 47
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 # The first component of a version may have no leading zero (k8s.io/apimachinery, version.ParseGeneric).
-_VERSION = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)+")
+_VERSION = re.compile(r"v?((?:0|[1-9][0-9]*)\.[0-9]+)(\D.*)?")
+_LABEL_NAME = re.compile(r"([-A-Za-z0-9.]+/)?[A-Za-z0-9]([-A-Za-z0-9._]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9._]{0,61}[A-Za-z0-9])?)?")
 _AUTOSCALER_SWITCH = "RAY_enable_autoscaler_v2"
 _STORAGE = {"volume": "gcs-storage", "path": "/data/gcs", "variables": ("RAY_gcs_storage", "RAY_gcs_storage_path")}
 
@@ -43,15 +45,15 @@ def _metadata(metadata: dict[str, Any]) -> Iterator[str]:
     if len(name) > LONGEST_NAME or not _DNS_1035.fullmatch(name):
         yield f"name {name!r}"
     timeout = metadata.get("annotations", {}).get("ray.io/initializing-timeout", "1")
-    if not re.fullmatch(r"0*[1-9][0-9]*|([0-9.]*[1-9][0-9.]*(ns|us|ms|s|m|h))+", timeout):
+    if not re.fullmatch(r"0*[1-9][0-9]*|([0-9.]*[1-9][0-9.]*(ns|us|ms|s|m|h))+|", timeout):
         yield f"ray.io/initializing-timeout {timeout!r}"
 
 
 def _version(cluster: RayService, least: tuple[int, int], what: str) -> Iterator[str]:
-    version = cluster.get("rayVersion", "")
-    if not _VERSION.fullmatch(version):
-        yield f"{what} needs a Ray version, not {version!r}"
-    elif tuple(int(part) for part in version.split(".")[:2]) < least:
+    version = _VERSION.fullmatch(cluster.get("rayVersion", ""))
+    if not version:
+        yield f"{what} needs a Ray version, not {cluster.get('rayVersion')!r}"
+    elif tuple(int(part) for part in version[1].split(".")) < least:
         yield f"{what} needs Ray {least}"
 
 
@@ -79,7 +81,7 @@ def _groups(cluster: RayService) -> Iterator[str]:
         if "labels" in parameters:
             yield f"{name}: labels in rayStartParams"
         for key, value in group.get("labels", {}).items():
-            if not re.fullmatch(r"([-A-Za-z0-9._]+/)?[-A-Za-z0-9._]{1,63}", key) or len(value) > 63:
+            if not _LABEL_NAME.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
                 yield f"{name}: label {key}"
     switch = _variables((head["template"]["spec"].get("containers") or [{}])[0]).get(_AUTOSCALER_SWITCH)
     for group in cluster["workerGroupSpecs"]:

@@ -39,6 +39,8 @@ TEXTS = (
 # What a field of any object holds, where the field's name says more than its schema does.
 EXTRA_ARGUMENTS = ("enable_prefix_caching", "max_num_seqs", "model", "disable_log_stats", "kv_transfer_config", "a")
 _ONE_OF = re.compile(r"\[.*\]\.exists_one\(given, given\)|has\(self\.\w+\) != has\(self\.\w+\)")
+# A remedy that lists the names to choose from.
+_CHOICES = re.compile(r"(?:apps to choose from|there are|known|known here|name one): (.+)")
 _MEMBER = re.compile(r"has\(self\.(\w+)\)")
 
 
@@ -85,7 +87,8 @@ def _texts(pattern: str, shortest: int, longest: int) -> SearchStrategy[str]:
     fitting = [word for word in words if re.fullmatch(pattern, word)]
     invented = st.from_regex(pattern, fullmatch=True).filter(lambda text: shortest <= len(text) <= longest)
     # Mostly words: invented names never meet.
-    return st.one_of(*[st.sampled_from(fitting)] * 4, invented) if fitting else invented
+    dice = st.integers(0, 9)
+    return dice.flatmap(lambda rolled: st.sampled_from(fitting) if rolled < 9 else invented) if fitting else invented
 
 
 @cache
@@ -101,10 +104,10 @@ def _free(name: str) -> SearchStrategy[Document]:
 
 
 def _subset(draw: DrawFn, fields: list[str]) -> set[str]:
-    """Half of the fields where they are few, else a quarter; it shrinks to none."""
+    """Half of the fields, or a quarter where they are many; it shrinks to none."""
     bits = st.integers(0, 2 ** len(fields) - 1)
     chosen = draw(bits)
-    if len(fields) > 4:
+    if len(fields) > 4 and draw(st.booleans()):
         chosen &= draw(bits)
     return {field for place, field in enumerate(fields) if chosen >> place & 1}
 
@@ -169,13 +172,13 @@ def documents(draw: DrawFn, *, pod_templates: bool = True) -> Document:
 
 @st.composite
 def sound_documents(draw: DrawFn, *, pod_templates: bool = False) -> Document:
-    """Documents without any problem: what is to blame for one is taken out until there is none."""
+    """Documents without any problem: each is mended as its remedy says, or what is to blame taken out."""
     document = draw(documents(pod_templates=pod_templates))
     for _ in range(40):
         problems = problems_of(document)
         if not problems:
             return document
-        _remove(document, problems[0].path)
+        _mend(draw, document, problems[0])
     assume(False)
     raise AssertionError("not reached")
 
@@ -186,8 +189,35 @@ def problems_of(document: Document) -> list[Problem]:
     return list(make_plan(parsed).problems) if isinstance(parsed, LLMPipeline) else parsed
 
 
-def _remove(document: Document, path: Path) -> None:
-    """Takes out what a path points at: of a list its last item; where nothing is there, what should hold it."""
+def _mend(draw: DrawFn, document: Document, problem: Problem) -> None:
+    way = _way(document, problem.path)
+    assume(len(way) > 1)
+    holder, last = way[-1]
+    here = holder[last]
+    choices = _CHOICES.match(problem.remedy)
+    is_there = len(way) == len(problem.path)
+    if choices and isinstance(here, str) and is_there:
+        holder[last] = draw(st.sampled_from(choices[1].split(", ")))
+    elif isinstance(here, list) and here and is_there:
+        here.pop()
+    elif len(way) == len(problem.path) - 1 and (missing := _schema_at(problem.path)) and isinstance(here, dict):
+        here[problem.path[-1]] = value_of(draw, missing, str(problem.path[-1]))
+    elif problem.path[:2] == ("spec", "apps") and len(way) == 2:
+        holder[last] = [{"name": "only", "hello": {}}]
+    else:
+        del holder[last]
+
+
+def _schema_at(path: Path) -> Schema:
+    """The schema of a field; nothing where there is no such field."""
+    schema: Schema = {"properties": {"spec": SCHEMA}}
+    for part in path:
+        schema = schema.get("items", {}) if isinstance(part, int) else schema.get("properties", {}).get(part, {})
+    return schema
+
+
+def _way(document: Document, path: Path) -> list[tuple[Any, Any]]:
+    """Each object or list on the path, with the key or index that the path takes in it, as far as it leads."""
     way: list[tuple[Any, Any]] = []
     here: Any = document
     for part in path:
@@ -196,11 +226,4 @@ def _remove(document: Document, path: Path) -> None:
             break
         way.append((here, part))
         here = here[part]
-    assume(len(way) > 1)
-    holder, last = way[-1]
-    if isinstance(here, list) and here and len(way) == len(path):
-        here.pop()
-    elif path[:2] == ("spec", "apps") and len(way) == 2:
-        holder[last] = [{"name": "only", "hello": {}}]
-    else:
-        del holder[last]
+    return way

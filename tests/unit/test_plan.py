@@ -156,3 +156,23 @@ def test_light_replicas_with_memory_of_their_own_get_a_group() -> None:
 def test_a_packed_model_without_gpus_runs_on_a_cpu_group() -> None:
     on_cpus = {"name": "m", "source": {"path": "/m"}, "placement": "Pack"}
     assert not plan(chat(on_cpus), workers=[{"name": "cpu", "maxReplicas": 2}]).problems
+
+
+def part(gpus: str, replicas: int, **fields: Any) -> dict[str, Any]:
+    return {"name": "part", "hello": {"resources": {"gpus": gpus, "accelerator": "L4", **fields}, "replicas": replicas}}
+
+
+def test_parts_of_a_gpu_share_one() -> None:
+    assert shapes(plan(part("250m", 4))) == [("l4-x1", 1, (1, 1))]
+    assert shapes(plan(part("500m", 5))) == [("l4-x1", 1, (3, 3))]
+
+
+def test_parts_of_a_gpu_leave_room_for_whole_ones() -> None:
+    """Serve spreads replicas: two halves on two Pods would keep the model out of both."""
+    planned = plan(chat(model(accelerator={"type": "L4"})), part("500m", 2))
+    assert ("l4-x1", 1, (3, 3)) in shapes(planned)
+
+
+def test_few_small_parts_need_no_large_pod() -> None:
+    (group,) = plan(part("1m", 3, cpus=2)).groups
+    assert (group.gpus, group.cpu_milli, group.replicas) == (1, 6000, (1, 1))

@@ -49,7 +49,15 @@ def test_an_expression(source: str, value: object) -> None:
 
 def test_the_names_that_are_asked_for() -> None:
     assert checked.names_in_template("{% for a in b %}{{ a }}{{ c.d }}{% endfor %}{{ range(2) }}") == {"b", "c"}
+    assert checked.names_in_template(
+        "{% for a, b in a if b %}{{ loop.index }}{{ d }}{% else %}{{ b }}{% endfor %}{{ loop }}"
+    ) == {"a", "b", "d", "loop"}
     assert checked.names_in_expression("a.b and not c") == {"a", "c"}
+
+
+@pytest.mark.parametrize("source", ["'a' * 99999999999", "'%99999999999d' % 1", "'a'" + "|replace('a', 'a' * 99)" * 9])
+def test_checking_a_template_computes_nothing(source: str) -> None:
+    assert checked.names_in_expression(source) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,10 @@ def test_the_names_that_are_asked_for() -> None:
         ("{{ 2 ** 1000000 }}", "pow is not allowed"),
         ("{{ ", "is not Jinja2"),
         ("{% for a in b %}", "is not Jinja2"),
+        ("{{ a is nothing }}", "there is no test nothing"),
+        ("{% for loop in a %}{% endfor %}", "loop means something else"),
+        ("{{ a" + ".b" * 5000 + " }}", "is nested too deep"),
+        ("{{ 1" + "+1" * 5000 + " }}", "is nested too deep"),
         ("{{ " + "(" * 5000 + ")" * 5000 + " }}", "is nested too deep|is not Jinja2"),
     ],
 )

@@ -90,10 +90,15 @@ def _gpu_group(kind: Kind | None, gpus: int, members: Sequence[Demand]) -> Group
 
 
 def _gpu_pods(members: Sequence[tuple[Demand, int]]) -> int:
-    """How many Pods hold so many replicas. Parts of a GPU share one: they are packed as CPUs are."""
+    """How many Pods hold so many replicas. Parts of a GPU share one: they are packed as CPUs are.
+
+    Beside whole GPUs no two replicas of one deployment are packed together: Serve spreads them over the Pods, and one
+    on each would keep the whole ones out.
+    """
     whole_gpus = sum(count * len(demand.shares) for demand, count in members if demand.shares[0].gpu_milli >= 1000)
     parts = [(Bundle(demand.shares[0].gpu_milli), count) for demand, count in members]
-    return whole_gpus + _pods(((part, count) for part, count in parts if part.cpu_milli < 1000), 1000, 1)
+    of_a_deployment = 1 if whole_gpus else 1000  # in a Pod, at the most: no part takes memory of this
+    return whole_gpus + _pods(((part, count) for part, count in parts if part.cpu_milli < 1000), 1000, of_a_deployment)
 
 
 def _of_a_pod(demand: Demand, gpus: int) -> Bundle:
