@@ -32,7 +32,7 @@ from llmpipeline.render.serve_config import serve_config
 
 EXAMPLES = os.environ.get("LLMPIPELINE_FUZZ_EXAMPLES")
 fuzzed = settings(
-    max_examples=int(EXAMPLES or 25),
+    max_examples=int(EXAMPLES or 50),
     derandomize=EXAMPLES is None,
     database=None,
     deadline=None,

@@ -39,14 +39,20 @@ async def run_operator(namespaces: Sequence[str], *, lease_namespace: str = "", 
             await controller.sweep()  # fails early and clearly where the CRD or the rights are missing
             health.connected = True
             if lease_namespace:
-                await while_leading(cluster.client, lease_namespace, lambda: _work(cluster, controller, namespaces))
+                await while_leading(
+                    cluster.client, lease_namespace, lambda: _take_over(cluster, controller, namespaces)
+                )
             else:
                 await _work(cluster, controller, namespaces)
 
 
+async def _take_over(cluster: Cluster, controller: Controller, namespaces: Sequence[str]) -> None:
+    await controller.sweep()  # what changed since this one stood by, while another worked
+    await _work(cluster, controller, namespaces)
+
+
 async def _work(cluster: Cluster, controller: Controller, namespaces: Sequence[str]) -> None:
     controller.metrics.leading.set(1)
-    await controller.sweep()  # what changed since the last one, while another worked
     ready = asyncio.Event()
     work = asyncio.create_task(controller.run())
     announce = asyncio.create_task(_announce(ready))

@@ -21,7 +21,8 @@ def metadata(pipeline: LLMPipeline, more_labels: dict[str, str] | None = None) -
     given: dict[str, Any] = {
         "name": pipeline.metadata.name,
         "namespace": pipeline.metadata.namespace,
-        "labels": labels(pipeline) | (more_labels or {}),
+        # The controller finds the pipeline of an object by this one, whatever the user's are.
+        "labels": labels(pipeline) | (more_labels or {}) | {names.LABEL_PIPELINE: pipeline.metadata.name},
     }
     if pipeline.metadata.uid:
         owner = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": pipeline.metadata.name}
