@@ -122,14 +122,15 @@ def test_a_document_survives_its_dump(document: Document) -> None:
         return
     dumped = parsed.model_dump(mode="json", by_alias=True, exclude_unset=True)
     assert parse(dumped) == parsed
-    assert rendered(dumped) == rendered(document)
+    if not problems(document):  # what cannot work is never rendered
+        assert rendered(dumped) == rendered(document)
 
 
 @fuzzed
 @given(documents())
 def test_what_the_api_server_stores_renders_alike(document: Document) -> None:
     """`render` shows what the operator would apply, which sees the document with the CRD's defaults and no nulls."""
-    if isinstance(parse(document), list):
+    if problems(document):
         return
     stored = {**document, "spec": _stored(document["spec"], SCHEMA)}
     assert rendered(stored) == rendered(document)
