@@ -82,6 +82,7 @@ class Reason:
     APPS_DEPLOYING: Final = "AppsDeploying"
     APPS_FAILED: Final = "AppsFailed"
     NO_ENDPOINTS: Final = "NoEndpoints"
+    PODS_FAILING: Final = "PodsFailing"  # Ray Pods cannot be made or do not start: an image, a quota, a missing secret
     NOT_APPLIED: Final = "NotApplied"
 
 

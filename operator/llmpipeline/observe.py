@@ -14,6 +14,10 @@ HEALTHY: Final = "HEALTHY"
 # Ray Serve's states of an application that will not get well by itself soon.
 FAILED: Final = frozenset({"DEPLOY_FAILED", "UNHEALTHY"})
 _MESSAGE_LENGTH: Final = 1000
+# Why a head Pod is not ready, in the kubelet's and KubeRay's words: those of a Pod that only has not started yet.
+_STARTING: Final = frozenset(
+    {"", "Unknown", "ContainersNotReady", "ContainerCreating", "PodInitializing", "HeadPodNotFound"}
+)
 # pydantic ends its errors with a link; what was wrong stands before it.
 _POINTER: Final = "For further information visit"
 
@@ -50,6 +54,7 @@ class Observed:
         pending_cluster: The one that comes up.
         active: Applications of the serving cluster; empty while upgrading.
         pending: Applications of the cluster that comes up.
+        fault: Why Pods of the cluster that comes up, or else of the one that serves, do not start; mostly empty.
         terminating: It is being deleted.
         rolling_back: An incremental upgrade is being taken back.
     """
@@ -65,6 +70,7 @@ class Observed:
     pending: dict[str, Application]
     terminating: bool
     rolling_back: bool = False
+    fault: str = ""
 
 
 def observe(rayservice: dict[str, Any]) -> Observed:
@@ -85,6 +91,7 @@ def observe(rayservice: dict[str, Any]) -> Observed:
         pending=_applications(pending),
         terminating="deletionTimestamp" in metadata,
         rolling_back=conditions.get("RollbackInProgress", {}).get("status") == "True",
+        fault=_fault((pending if pending.get("rayClusterName") else active).get("rayClusterStatus") or {}),
     )
 
 
@@ -92,6 +99,18 @@ def last_line(message: str) -> str:
     """The line of a traceback that says what happened: the last that is not empty."""
     lines = [line.strip() for line in message.splitlines() if line.strip() and _POINTER not in line]
     return lines[-1][:_MESSAGE_LENGTH] if lines else ""
+
+
+def _fault(cluster: dict[str, Any]) -> str:
+    """From a RayCluster's conditions, which KubeRay copies into the RayService: no Pod has to be read for it."""
+    conditions = {item.get("type"): item for item in cluster.get("conditions") or ()}
+    refused = conditions.get("ReplicaFailure", {})
+    if refused.get("status") == "True":
+        return f"Pods cannot be made: {refused.get('message', '')[:_MESSAGE_LENGTH]}"
+    head = conditions.get("HeadPodReady", {})
+    if head.get("status") == "False" and head.get("reason", "") not in _STARTING:
+        return f"the head Pod does not start: {head['reason']}: {head.get('message', '')[:_MESSAGE_LENGTH]}"
+    return ""
 
 
 def _applications(service: dict[str, Any]) -> dict[str, Application]:

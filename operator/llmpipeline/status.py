@@ -147,9 +147,10 @@ def progressing(applied: Verdict, observed: Observed | None) -> Verdict:
         message = (
             f"The new cluster {observed.pending_cluster} comes up; until it runs, {observed.active_cluster} serves."
         )
-        return Verdict("True", Reason.UPGRADING, f"{message}{_states(observed.pending)}")
+        return Verdict("True", Reason.UPGRADING, f"{message}{_fault(observed)}{_states(observed.pending)}")
     if not observed.ready:
-        return Verdict("True", Reason.INITIALIZING, f"The Ray cluster comes up.{_states(observed.pending)}")
+        message = f"The Ray cluster comes up.{_fault(observed)}{_states(observed.pending)}"
+        return Verdict("True", Reason.INITIALIZING, message)
     moving_apps = [name for name, app in observed.active.items() if app.state not in FAILED | {RUNNING}]
     if moving_apps:
         return Verdict("True", Reason.DEPLOYING, f"Changing in place: {', '.join(moving_apps)}.")
@@ -166,6 +167,8 @@ def ready(asked: Asked, applied: Verdict, observed: Observed | None) -> Verdict:
         failed = _failures(observed.pending or observed.active)
         if failed:
             return Verdict("False", Reason.APPS_FAILED, failed)
+        if observed.fault:
+            return Verdict("False", Reason.PODS_FAILING, f"No Pod takes requests.{_fault(observed)}")
         return Verdict("False", Reason.NO_ENDPOINTS, "No Pod takes requests yet.")
     if observed.upgrading and not observed.active:
         message = (
@@ -197,6 +200,10 @@ def _cause(app: Application) -> str:
     """Why an app failed: what its deployments say, for Ray's own words on the app only list their names."""
     said = [f"{item.name}: {item.message}" for item in app.deployments if item.message and item.state != HEALTHY]
     return "; ".join(said) or app.message
+
+
+def _fault(observed: Observed) -> str:
+    return f" {observed.fault[0].upper()}{observed.fault[1:]}." if observed.fault else ""
 
 
 def _states(apps: dict[str, Application]) -> str:

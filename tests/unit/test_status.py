@@ -92,6 +92,30 @@ def test_a_failed_app_is_named_with_its_last_error_line() -> None:
     assert status["apps"][1]["url"] == "http://reviews-serve-svc.ml.svc:8000"
 
 
+NOT_PULLED = "ray-head: Back-off pulling image x"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "reason", "message", "ready", "says"),
+    [
+        ("HeadPodReady", "False", "ImagePullBackOff", NOT_PULLED, "PodsFailing", "ImagePullBackOff: " + NOT_PULLED),
+        ("ReplicaFailure", "True", "FailedCreateHeadPod", "exceeded quota", "PodsFailing", "exceeded quota"),
+        ("HeadPodReady", "False", "ContainersNotReady", "unready: [ray-head]", "NoEndpoints", "No Pod takes"),
+        ("HeadPodReady", "False", "ContainerCreating", "", "NoEndpoints", "No Pod takes"),
+        ("HeadPodReady", "True", "HeadPodRunningAndReady", "", "NoEndpoints", "No Pod takes"),
+    ],
+)
+def test_pods_that_do_not_start(kind: str, status: str, reason: str, message: str, ready: str, says: str) -> None:
+    rayservice = service(False, pending={})
+    condition = {"type": kind, "status": status, "reason": reason, "message": message}
+    rayservice["status"]["pendingServiceStatus"]["rayClusterStatus"] = {"conditions": [condition]}
+    *_, progressing, found = make_status(asked(), APPLIED, observe(rayservice), None, {}, NOW)["conditions"]
+    assert (found["status"], found["reason"]) == ("False", ready)
+    assert says in found["message"]
+    assert progressing["reason"] == "Initializing"
+    assert (says in progressing["message"]) == (ready == "PodsFailing")
+
+
 def test_a_refused_spec_says_every_problem_and_keeps_what_runs_ready() -> None:
     problem = Problem(("spec", "apps", 0), "is odd", "even it")
     verdict = Verdict("False", "NotAccepted", "")
