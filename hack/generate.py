@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from generate_reference import pages
 from kube_assets import helm
 from llmpipeline.api.crd import crd
 from llmpipeline.cli.output import manifests_as_yaml
@@ -34,6 +35,7 @@ def generated() -> dict[Path, str]:
         CHART_FILES / "crd.yaml": HEADER + manifests_as_yaml([kept]),
         CHART_FILES / "rules.yaml": _rules([right for right in RIGHTS if not right.cluster_wide]),
         CHART_FILES / "cluster-rules.yaml": _rules(everywhere),
+        **pages(),
     }
 
 
