@@ -53,7 +53,7 @@ def test_the_operator_may_do_what_it_does_and_no_more() -> None:
 
 def test_for_chosen_namespaces_it_gets_no_right_on_the_cluster() -> None:
     manifests = render("watchNamespaces={ml,search}")
-    assert not {"op-llmpipeline"} & of_kind(manifests, "ClusterRole").keys()
+    assert of_kind(manifests, "ClusterRole") == {}
     assert of_kind(manifests, "ClusterRoleBinding") == {}
     roles = [item for item in manifests if item["kind"] == "Role" and item["metadata"]["name"] == "op-llmpipeline"]
     assert {role["metadata"]["namespace"] for role in roles} == {"ml", "search"}
@@ -61,6 +61,23 @@ def test_for_chosen_namespaces_it_gets_no_right_on_the_cluster() -> None:
     (deployment,) = of_kind(manifests, "Deployment").values()
     arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
     assert arguments[-2:] == ["--namespace=ml", "--namespace=search"]
+
+
+def test_who_may_edit_or_view_a_namespace_may_do_so_with_its_pipelines() -> None:
+    roles = of_kind(render(), "ClusterRole")
+    joins = {name: set(item["metadata"]["labels"]) for name, item in roles.items()}
+    assert "rbac.authorization.k8s.io/aggregate-to-edit" in joins["op-llmpipeline-edit"]
+    assert "rbac.authorization.k8s.io/aggregate-to-view" in joins["op-llmpipeline-view"]
+    assert roles["op-llmpipeline-view"]["rules"][0]["verbs"] == ["get", "list", "watch"]
+    chosen = [item["metadata"] for item in render("watchNamespaces={ml}") if item["kind"] == "Role"]
+    assert ("op-llmpipeline-edit", "ml") in [(item["name"], item["namespace"]) for item in chosen]
+
+
+def test_the_pod_of_helm_test_is_not_taken_for_an_operator() -> None:
+    done = run()
+    (pod,) = [item for item in yaml.safe_load_all(done.stdout) if item and item["kind"] == "Pod"]
+    (service,) = of_kind(render(), "Service").values()
+    assert not service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
 
 
 def test_its_pods_are_restricted() -> None:

@@ -38,6 +38,40 @@ def with_account(spec: dict[str, Any]) -> None:
     spec["ray"]["serviceAccountName"] = "somebody"
 
 
+def as_root(spec: dict[str, Any]) -> None:
+    spec["ray"]["podSecurity"] = "Unset"
+
+
+def with_engine_argument(spec: dict[str, Any]) -> None:
+    spec["apps"][1]["openai"]["models"][0]["engine"] = {"extra": {"trust_remote_code": True}}
+
+
+def with_scaling_policy(spec: dict[str, Any]) -> None:
+    spec["apps"][0]["hello"] = {"autoscaling": {"maxReplicas": 2, "policy": {"importPath": "a:b"}}}
+
+
+def with_scaling_policy_of_a_node(spec: dict[str, Any]) -> None:
+    scaling = {"maxReplicas": 2, "policy": {"importPath": "a:b"}}
+    spec["apps"].append({"name": "mine", "graph": {"nodes": [{"name": "a", "preprocess": {}, "autoscaling": scaling}]}})
+
+
+def with_another_image(spec: dict[str, Any]) -> None:
+    spec["ray"]["image"] = "elsewhere/ray:2.60.0"
+
+
+FORBIDDEN = [
+    (with_custom, "custom code is for users"),
+    (with_node, "custom code is for users"),
+    (with_template, "podTemplate is for users"),
+    (with_account, "ray.serviceAccountName is for users"),
+    (as_root, "ray.podSecurity is for users"),
+    (with_engine_argument, "engine.extra is for users"),
+    (with_scaling_policy, "autoscaling.policy is for users"),
+    (with_scaling_policy_of_a_node, "autoscaling.policy is for users"),
+    (with_another_image, "other images in ray.image than llmpipeline/..., other/... are for users"),
+]
+
+
 @pytest.fixture(scope="module")
 def user(control_plane: ControlPlane, admin: Admin) -> Iterator[Admin]:
     """A user who may write pipelines, and nothing else."""
@@ -52,7 +86,8 @@ def user(control_plane: ControlPlane, admin: Admin) -> Iterator[Admin]:
 
 @pytest.fixture(scope="module")
 def policy(admin: Admin) -> Iterator[None]:
-    switched_on = ["--kube-version", "1.34.0", "--set", "admissionPolicy.enabled=true"]
+    values = "admissionPolicy.enabled=true,admissionPolicy.images={llmpipeline/,other/}"
+    switched_on = ["--kube-version", "1.34.0", "--set", values]
     command = [str(helm()), "template", "op", str(CHART), *switched_on]
     rendered = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     made = [item for item in yaml.safe_load_all(rendered) if item and item["kind"] in PLURALS]
@@ -73,15 +108,7 @@ def create(client: Admin, namespace: str, change: Any = None) -> None:
     client.delete(API, PLURAL, namespace, "asked")
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (with_custom, "custom code is for users"),
-        (with_node, "custom code is for users"),
-        (with_template, "podTemplate is for users"),
-        (with_account, "ray.serviceAccountName is for users"),
-    ],
-)
+@pytest.mark.parametrize(("change", "says"), FORBIDDEN)
 def test_who_may_not_run_code(user: Admin, policy: None, namespace: str, change: Any, says: str) -> None:
     def refused() -> str:
         """A policy takes effect a moment after it was made."""
@@ -96,5 +123,5 @@ def test_who_may_not_run_code(user: Admin, policy: None, namespace: str, change:
 
 
 def test_who_may(admin: Admin, policy: None, namespace: str) -> None:
-    for change in (with_custom, with_node, with_template, with_account):
+    for change, _ in FORBIDDEN:
         create(admin, namespace, change)
