@@ -2,7 +2,6 @@
 
 import re
 import textwrap
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 # The samples have tests of their own; the page of them is a copy.
 COPIES = DOCS / "reference"
 LEAST = 20
+KIND = "kind: LLMPipeline"
 _FENCE = re.compile(r"^( *)```ya?ml[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 
 
@@ -22,9 +22,10 @@ def blocks() -> Iterator[tuple[str, str]]:
     for page in sorted(DOCS.rglob("*.md")):
         if COPIES in page.parents:
             continue
-        for number, (_, text) in enumerate(_FENCE.findall(page.read_text()), 1):
-            if "kind: LLMPipeline" in text:
-                yield f"{page.relative_to(DOCS)}-{number}", textwrap.dedent(text)
+        for number, (_, fenced) in enumerate(_FENCE.findall(page.read_text()), 1):
+            text = textwrap.dedent(fenced)
+            if KIND in text.splitlines():
+                yield f"{page.relative_to(DOCS)}-{number}", text
 
 
 BLOCKS = dict(blocks())
@@ -40,4 +41,4 @@ def test_a_block_is_valid(where: str, tmp_path: Path) -> None:
     file.write_text(BLOCKS[where])
     sound, problems = read_pipelines([str(file)])
     assert not problems, "\n".join(map(str, problems))
-    assert len(sound) == Counter(BLOCKS[where].splitlines())["kind: LLMPipeline"]
+    assert len(sound) == BLOCKS[where].splitlines().count(KIND)
