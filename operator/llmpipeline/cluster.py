@@ -89,7 +89,8 @@ class Cluster:
             ca_file=given.ssl_ca_cert,
             certificate_file=given.cert_file,
             key_file=given.key_file,
-            token=token.removeprefix("Bearer ") if token else None,
+            # The client's scheme is `Bearer` with a kubeconfig and `bearer` in a Pod.
+            token=token.split()[-1] if token else None,
             insecure=not given.verify_ssl,
         )
 
