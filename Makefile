@@ -6,11 +6,11 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 RAY := 2.60.0
 
 .DEFAULT_GOAL := help
-.PHONY: images image-gpu
+.PHONY: images image-gpu sbom scan kind-up kind-down e2e docs
 .PHONY: help setup quickstart test test-fast lint format verify generate golden lock bench bench-apps control-plane clean
 
 help: ## Say what there is to make.
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed ## Install everything into .venv, from pinned versions.
 
@@ -26,8 +26,11 @@ setup: .venv/.installed ## Install everything into .venv, from pinned versions.
 quickstart: setup ## Serve the sample on this machine, with tiny random models.
 	$(BIN)/llmpipeline serve -f manifests/samples/quickstart.yaml --tiny-models
 
-test: setup lint verify ## Lint, and run every test: unit, golden, contract, chart, control plane, apps.
-	$(BIN)/python -m pytest $(FAST) tests/chart tests/control_plane tests/apps
+test: setup lint verify docs ## Lint, and run every test; those on a cluster where E2E_KUBECONFIG names one.
+	$(BIN)/python -m pytest $(FAST) tests/chart tests/control_plane tests/e2e tests/apps
+
+e2e: setup ## Test the chart, and with KubeRay whole pipelines, on the cluster of KUBECONFIG.
+	E2E_KUBECONFIG="$${E2E_KUBECONFIG:-$${KUBECONFIG:-$$HOME/.kube/config}}" $(BIN)/python -m pytest tests/e2e
 
 test-fast: setup ## The tests that take seconds.
 	$(BIN)/python -m pytest -q $(FAST)
@@ -70,6 +73,21 @@ images: ## Build the images of the operator and of the Ray Pods without GPUs, by
 
 image-gpu: ## Build the image of the Ray Pods with GPUs (15 GB on disk).
 	docker build $(DOCKER_FLAGS) -f serve_apps/Dockerfile --target gpu -t llmpipeline/serve:$(RAY)-gpu .
+
+sbom: ## Write what the images hold (SPDX) into dist/sbom; builds syft, once.
+	hack/sbom.sh
+
+scan: setup ## Have the chart judged by what is here of checkov, trivy, kube-linter, polaris and kube-score.
+	$(BIN)/python hack/scan.py
+
+kind-up: ## A kind cluster on this machine with KubeRay, the operator and the images.
+	hack/kind.sh up
+
+kind-down: ## Delete it.
+	hack/kind.sh down
+
+docs: setup ## Build the documentation into site/, and fail on a broken link.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 control-plane: setup ## Start an etcd and a kube-apiserver to play with.
 	$(BIN)/python hack/control_plane.py run

@@ -14,11 +14,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Of the standard library: what no service imports.
-UNUSED = ("test", "idlelib", "lib2to3", "tkinter", "turtledemo", "ensurepip", "pydoc_data", "site-packages", "dist-packages")
+UNUSED = (
+    "test",
+    "idlelib",
+    "lib2to3",
+    "tkinter",
+    "turtledemo",
+    "ensurepip",
+    "pydoc_data",
+    "site-packages",
+    "dist-packages",
+)
 
 
 def main(application: Path, root: Path) -> None:
-    """Fills `root` with the application, the interpreter, its standard library and the shared libraries of all three."""
+    """Fills `root` with the application, the interpreter, its standard library and the shared libraries of all."""
     interpreter = Path(sys.executable).resolve()
     library = Path(sysconfig.get_path("stdlib"))
     keep_out = shutil.ignore_patterns(*UNUSED, "config-*", "*.a", "__pycache__")

@@ -61,7 +61,7 @@ async def _work(cluster: Cluster, controller: Controller, namespaces: Sequence[s
     watch = asyncio.create_task(
         kopf.operator(
             registry=_registry(cluster, controller),
-            settings=_settings(),
+            settings=_settings(everywhere=not namespaces),
             standalone=True,
             clusterwide=not namespaces,
             namespaces=list(namespaces),
@@ -97,8 +97,11 @@ class _NoDiffs(kopf.DiffBaseStorage):
         pass
 
 
-def _settings() -> kopf.OperatorSettings:
+def _settings(*, everywhere: bool) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
+    # kopf would watch namespaces and CRDs. For chosen namespaces the chart grants neither, and kopf asks again for a
+    # minute before it begins with what it was given.
+    settings.scanning.disabled = not everywhere
     settings.posting.enabled = False
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.watching.server_timeout = 300
