@@ -10,6 +10,8 @@ from llmpipeline.plan.types import Plan
 # Ray runs its workers, and so every replica and engine, at nice 15. In a Pod there is nothing that they should yield
 # to but Ray's own daemons, which then starve them where the CPUs are few.
 _NICENESS: Final = {"RAY_worker_niceness": "0"}
+# Nothing is told to anybody outside the cluster. Who wants to sets these in `ray.environment`.
+_SILENT: Final = {"RAY_USAGE_STATS_ENABLED": "0", "VLLM_NO_USAGE_STATS": "1"}
 # HAProxy in the place of Serve's Python proxy; docs/measurements.md has the figures.
 _HAPROXY: Final = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -26,7 +28,7 @@ def ray_variables(version: str) -> dict[str, str]:
 
 def variables(ray: Ray, plan: Plan) -> list[dict[str, Any]]:
     """All of them as a container has them. Where the user sets one of ours, the user's is there alone."""
-    switches = ray_variables(ray.version) if ray.performance == "Optimized" else {}
+    switches = _SILENT | (ray_variables(ray.version) if ray.performance == "Optimized" else {})
     secrets = dict.fromkeys(secret for app in plan.applications for secret in app.secrets)
     ours = [
         *(_plain(name, value) for name, value in switches.items()),
