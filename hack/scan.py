@@ -142,13 +142,6 @@ REGISTRY: Final = (
     "The check trusts the registries of three cloud vendors. The default names none, for the images are not published: "
     "who installs builds them, pushes them where they like and names that in image.repository."
 )
-EVICTION: Final = (
-    "The default lets a Pod that is not ready be evicted where the other replica is. Where neither is, a drain waits."
-)
-STORAGE: Final = (
-    "It writes to an emptyDir of 16Mi and to its log, of which the kubelet keeps a few files of bounded size."
-)
-TEST_STORAGE: Final = "It writes nothing but a few lines of log."
 ACCEPTED: Final[dict[tuple[str, str, str], str]] = {
     ("checkov", "CKV_K8S_8", "Pod"): TEST_PROBES,
     ("checkov", "CKV_K8S_9", "Pod"): TEST_PROBES,
@@ -167,7 +160,6 @@ ACCEPTED: Final[dict[tuple[str, str, str], str]] = {
     ("trivy", "KSV-0125", "Deployment"): REGISTRY,
     ("trivy", "KSV-0125", "Pod"): REGISTRY,
     ("kube-linter", "no-anti-affinity", "Deployment"): ANTI_AFFINITY,
-    ("kube-linter", "pdb-unhealthy-pod-eviction-policy", "PodDisruptionBudget"): EVICTION,
     ("polaris", "automountServiceAccountToken", "Pod"): TEST_TOKEN,
     ("polaris", "cpuLimitsMissing", "Deployment"): NO_CPU_LIMIT,
     ("polaris", "cpuLimitsMissing", "Pod"): TEST_NO_CPU_LIMIT,
@@ -180,8 +172,6 @@ ACCEPTED: Final[dict[tuple[str, str, str], str]] = {
     ("polaris", "pullPolicyNotAlways", "Pod"): PULL_POLICY,
     ("polaris", "readinessProbeMissing", "Pod"): TEST_PROBES,
     ("polaris", "topologySpreadConstraint", "Pod"): TEST_SPREAD,
-    ("kube-score", "container-ephemeral-storage-request-and-limit", "Deployment"): STORAGE,
-    ("kube-score", "container-ephemeral-storage-request-and-limit", "Pod"): TEST_STORAGE,
     ("kube-score", "container-image-pull-policy", "Deployment"): PULL_POLICY,
     ("kube-score", "container-image-pull-policy", "Pod"): PULL_POLICY,
     ("kube-score", "container-resources", "Deployment"): NO_CPU_LIMIT,

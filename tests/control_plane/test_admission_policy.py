@@ -42,6 +42,10 @@ def as_root(spec: dict[str, Any]) -> None:
     spec["ray"]["podSecurity"] = "Unset"
 
 
+def without_rays_token(spec: dict[str, Any]) -> None:
+    spec["ray"]["authentication"] = "Disabled"
+
+
 def with_engine_argument(spec: dict[str, Any]) -> None:
     spec["apps"][1]["openai"]["models"][0]["engine"] = {"extra": {"trust_remote_code": True}}
 
@@ -65,6 +69,7 @@ FORBIDDEN = [
     (with_template, "podTemplate is for users"),
     (with_account, "ray.serviceAccountName is for users"),
     (as_root, "ray.podSecurity is for users"),
+    (without_rays_token, "ray.authentication is for users"),
     (with_engine_argument, "engine.extra is for users"),
     (with_scaling_policy, "autoscaling.policy is for users"),
     (with_scaling_policy_of_a_node, "autoscaling.policy is for users"),
