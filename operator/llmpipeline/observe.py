@@ -54,7 +54,7 @@ class Observed:
         pending_cluster: The one that comes up.
         active: Applications of the serving cluster; empty while upgrading.
         pending: Applications of the cluster that comes up.
-        fault: Why Pods of the cluster that comes up, or else of the one that serves, do not start; mostly empty.
+        fault: Why Pods of the cluster that is `awaited` do not start; empty where nothing is known against them.
         terminating: It is being deleted.
         rolling_back: An incremental upgrade is being taken back.
     """
@@ -71,6 +71,13 @@ class Observed:
     terminating: bool
     rolling_back: bool = False
     fault: str = ""
+
+    @property
+    def awaited(self) -> str:
+        """The RayCluster that should take requests and does not yet; empty where there is none."""
+        if self.upgrading or not self.ready:
+            return self.pending_cluster or self.active_cluster
+        return ""
 
 
 def observe(rayservice: dict[str, Any]) -> Observed:
@@ -91,7 +98,6 @@ def observe(rayservice: dict[str, Any]) -> Observed:
         pending=_applications(pending),
         terminating="deletionTimestamp" in metadata,
         rolling_back=conditions.get("RollbackInProgress", {}).get("status") == "True",
-        fault=_fault((pending if pending.get("rayClusterName") else active).get("rayClusterStatus") or {}),
     )
 
 
@@ -101,9 +107,13 @@ def last_line(message: str) -> str:
     return lines[-1][:_MESSAGE_LENGTH] if lines else ""
 
 
-def _fault(cluster: dict[str, Any]) -> str:
-    """From a RayCluster's conditions, which KubeRay copies into the RayService: no Pod has to be read for it."""
-    conditions = {item.get("type"): item for item in cluster.get("conditions") or ()}
+def fault_of(raycluster: dict[str, Any]) -> str:
+    """Why Pods of a RayCluster do not start, by its conditions, so that no Pod has to be read for it; or nothing.
+
+    A RayService has a copy of them, which KubeRay 1.7.0 writes only when something else of the service changes.
+    """
+    status = raycluster.get("status") or {}
+    conditions = {item.get("type"): item for item in status.get("conditions") or ()}
     refused = conditions.get("ReplicaFailure", {})
     if refused.get("status") == "True":
         return f"Pods cannot be made: {refused.get('message', '')[:_MESSAGE_LENGTH]}"

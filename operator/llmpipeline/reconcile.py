@@ -16,7 +16,7 @@ from llmpipeline.apply import Applied, apply_all, ours, patch_live_cluster, remo
 from llmpipeline.cluster import Cluster, Key, Manifest, Rejected
 from llmpipeline.effect import effect_of
 from llmpipeline.names import Reason
-from llmpipeline.observe import observe
+from llmpipeline.observe import Observed, fault_of, observe
 from llmpipeline.plan.plan import make_plan
 from llmpipeline.problems import Problem
 from llmpipeline.render.manifests import manifests
@@ -31,6 +31,8 @@ _RETRY_AFTER: Final = {
     Reason.PARTLY_APPLIED: 60.0,
 }
 _PATCH_AGAIN: Final = 2.0
+# A Ray cluster that comes up: what hinders it changes nothing in the RayService, so no event tells of it.
+_LOOK_AGAIN: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,33 @@ async def reconcile(cluster: Cluster, key: Key, clock: Callable[[], str] = utc_n
             Verdict("False", Reason.NOT_ACCEPTED, "The spec is not accepted; nothing was changed."),
         )
         asked = replace(asked, routes=_routes(applied.live))
-    observed = observe(applied.live) if applied.live else None
+    observed = await _observe(cluster, key, applied.live) if applied.live else None
     status = make_status(asked, applied.verdict, observed, edit, previous, clock())
     if status != previous:
         await _say(cluster, key, uid, status)
     version = applied.live["metadata"]["resourceVersion"] if applied.live else ""
-    retry_after = _RETRY_AFTER.get(applied.verdict.reason) if patched else _PATCH_AGAIN
-    return Outcome(version, retry_after, applied.verdict)
+    return Outcome(version, _retry_after(applied.verdict, observed, patched=patched), applied.verdict)
+
+
+async def _observe(cluster: Cluster, key: Key, live: Manifest) -> Observed:
+    """The RayService, and what its RayCluster says of Pods that do not start."""
+    observed = observe(live)
+    if not observed.awaited:
+        return observed
+    try:
+        raycluster = await cluster.raycluster(Key(key.namespace, observed.awaited))
+    except Rejected as rejected:
+        if rejected.status != 403:
+            raise
+        return observed
+    return replace(observed, fault=fault_of(raycluster)) if raycluster else observed
+
+
+def _retry_after(verdict: Verdict, observed: Observed | None, *, patched: bool) -> float | None:
+    if not patched:
+        return _PATCH_AGAIN
+    waiting = _LOOK_AGAIN if observed and observed.awaited else None
+    return _RETRY_AFTER.get(verdict.reason, waiting)
 
 
 async def _apply(

@@ -46,7 +46,12 @@ RIGHTS: Final = (
         "noticing a KubeRay installed after the operator",
         cluster_wide=True,
     ),
-    Right(names.RAY_GROUP, "rayclusters", ("get", "patch"), "worker bounds and tolerations of a live service"),
+    Right(
+        names.RAY_GROUP,
+        "rayclusters",
+        ("get", "patch"),
+        "worker bounds and tolerations of a live service, and why Pods do not start",
+    ),
     Right("policy", "poddisruptionbudgets", _WRITE, "disruption"),
     Right("networking.k8s.io", "networkpolicies", _WRITE, "network.policy"),
     Right("networking.k8s.io", "ingresses", _WRITE, "network.ingress"),

@@ -180,6 +180,30 @@ def test_a_deleted_pipeline_leaves_only_what_its_owner_reference_covers(admin: A
     assert [owner["uid"] for owner in left["metadata"]["ownerReferences"]] == [uid]
 
 
+def test_a_head_that_does_not_start_is_told(admin: Admin, namespace: str) -> None:
+    """No event of the RayService announces it: KubeRay writes it into the RayCluster alone (seen with 1.7.0)."""
+    apply_sample(admin, namespace)
+    kuberay.make_initializing(admin, namespace, "quickstart")
+    wait_for(admin, namespace, "Ready", "False", "NoEndpoints")
+    cluster = kuberay.make_raycluster(admin, namespace, "quickstart")["metadata"]["name"]
+    not_ready = {
+        "type": "HeadPodReady",
+        "status": "False",
+        "reason": "ImagePullBackOff",
+        "message": "ray-head: Back-off pulling image nobody/has:it",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    admin.merge_patch(RAY, "rayclusters", namespace, cluster, {"status": {"conditions": [not_ready]}}, "status")
+    found = eventually(
+        lambda: (
+            condition(admin, namespace, "Ready").get("reason") == "PodsFailing" and condition(admin, namespace, "Ready")
+        ),
+        40,
+        "the condition",
+    )
+    assert "ImagePullBackOff" in found["message"]
+
+
 @pytest.fixture
 def old_kuberay(admin: Admin) -> Iterator[None]:
     """A KubeRay whose CRD does not know a field that we render, as one older than 1.7 would."""

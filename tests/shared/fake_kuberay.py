@@ -123,9 +123,10 @@ def finish_upgrade(admin: Admin, namespace: str, name: str, apps: Apps | None = 
 
 
 def make_raycluster(admin: Admin, namespace: str, name: str) -> Status:
-    """The RayCluster that serves, as KubeRay makes it: of the RayService's cluster spec at that time."""
+    """The RayCluster that serves, or else that which comes up, as KubeRay makes it: of the RayService's cluster spec."""
     service = admin.get(API_VERSION, PLURAL, namespace, name)
-    cluster = service["status"]["activeServiceStatus"]["rayClusterName"]
+    sides = [service["status"][side].get("rayClusterName") for side in ("activeServiceStatus", "pendingServiceStatus")]
+    cluster = next(name for name in sides if name)
     metadata = {"name": cluster, "namespace": namespace}
     manifest = {"apiVersion": API_VERSION, "kind": "RayCluster", "metadata": metadata}
     return admin.create(API_VERSION, "rayclusters", {**manifest, "spec": service["spec"]["rayClusterConfig"]})

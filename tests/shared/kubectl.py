@@ -43,10 +43,11 @@ class Kube:
         return json.loads(found) if found.strip() else None
 
     def list(self, kind: str, namespace: str = "", selector: str = "") -> Sequence[Manifest]:
+        """The objects of a kind, of all namespaces where none is given."""
         chosen = ["-l", selector] if selector else []
-        items: Sequence[Manifest] = json.loads(self.kubectl("get", kind, *_within(namespace), *chosen, "-o", "json"))[
-            "items"
-        ]
+        items: Sequence[Manifest] = json.loads(
+            self.kubectl("get", kind, *(_within(namespace) or ["-A"]), *chosen, "-o", "json")
+        )["items"]
         return items
 
     def apply(self, *manifests: Manifest, namespace: str = "") -> None:

@@ -1,10 +1,11 @@
 """What users read, from what KubeRay says."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from llmpipeline.observe import last_line, observe
+from llmpipeline.observe import fault_of, last_line, observe
 from llmpipeline.problems import Problem
 from llmpipeline.status import Asked, Verdict, make_status
 
@@ -106,14 +107,28 @@ NOT_PULLED = "ray-head: Back-off pulling image x"
     ],
 )
 def test_pods_that_do_not_start(kind: str, status: str, reason: str, message: str, ready: str, says: str) -> None:
-    rayservice = service(False, pending={})
     condition = {"type": kind, "status": status, "reason": reason, "message": message}
-    rayservice["status"]["pendingServiceStatus"]["rayClusterStatus"] = {"conditions": [condition]}
-    *_, progressing, found = make_status(asked(), APPLIED, observe(rayservice), None, {}, NOW)["conditions"]
+    fault = fault_of({"status": {"conditions": [condition]}})
+    observed = replace(observe(service(False, pending={})), fault=fault)
+    *_, progressing, found = make_status(asked(), APPLIED, observed, None, {}, NOW)["conditions"]
     assert (found["status"], found["reason"]) == ("False", ready)
     assert says in found["message"]
     assert progressing["reason"] == "Initializing"
     assert (says in progressing["message"]) == (ready == "PodsFailing")
+
+
+@pytest.mark.parametrize(
+    ("rayservice", "awaited"),
+    [
+        (service(False, pending={}), "pending-1"),
+        (service(False, active=RUNNING), "active-1"),
+        (service(True, active=RUNNING), ""),
+        (service(True, upgrading=True, active=RUNNING, pending={}), "pending-1"),
+        (service(False), ""),
+    ],
+)
+def test_which_cluster_is_awaited(rayservice: dict[str, Any], awaited: str) -> None:
+    assert observe(rayservice).awaited == awaited
 
 
 def test_a_refused_spec_says_every_problem_and_keeps_what_runs_ready() -> None:

@@ -1,0 +1,28 @@
+"""A user's own functions, mounted into the Ray Pods of the tests."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+
+def shout(texts: Sequence[str]) -> list[str]:
+    """For a batch: all texts of it at once."""
+    return [text.upper() for text in texts]
+
+
+def slow(texts: Sequence[str]) -> list[str]:
+    """Half a second for any batch, so that a few requests are a load."""
+    time.sleep(0.5)
+    return list(texts)
+
+
+async def count(given: dict[str, Any]) -> dict[str, int]:
+    """For a node of a graph: how many words the cleaned text has."""
+    await asyncio.sleep(0)
+    return {"words": len(given["clean"]["text"].split())}
+
+
+def praise(given: dict[str, Any]) -> dict[str, str]:
+    """For a node of a graph: a sentiment without a model."""
+    return {"label": "POSITIVE" if "good" in given["request"]["text"] else "NEGATIVE"}
