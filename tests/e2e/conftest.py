@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from installation import NAMESPACE, RELEASE, RESTRICTED, ROOT, Images, Installation, figures, note
 from kubectl import LLMP, CommandError, Kube, until
+from serving import Client, make_code
 
 from kube_assets import kuberay_crds
 
@@ -102,3 +103,14 @@ def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
 def needs_kuberay(kuberay: str) -> None:
     if kuberay:
         pytest.skip(kuberay)
+
+
+@pytest.fixture(scope="module")
+def client(kube: Kube, installation: Installation, images: Images, namespace: str, kuberay: str) -> Iterator[Client]:
+    if kuberay:
+        pytest.skip(kuberay)
+    make_code(kube, namespace)
+    pod = Client(kube, namespace, images.serve)
+    pod.start()
+    yield pod
+    kube.delete("pod", Client.name, namespace, "--grace-period=1")

@@ -123,7 +123,7 @@ def finish_upgrade(admin: Admin, namespace: str, name: str, apps: Apps | None = 
 
 
 def make_raycluster(admin: Admin, namespace: str, name: str) -> Status:
-    """The RayCluster that serves, or else that which comes up, as KubeRay makes it: of the RayService's cluster spec."""
+    """The RayCluster that serves, or else that which comes up, as KubeRay makes it: of the RayService's spec."""
     service = admin.get(API_VERSION, PLURAL, namespace, name)
     sides = [service["status"][side].get("rayClusterName") for side in ("activeServiceStatus", "pendingServiceStatus")]
     cluster = next(name for name in sides if name)

@@ -38,6 +38,40 @@ def url(name: str, namespace: str) -> str:
     return f"http://{name}-serve-svc.{namespace}.svc:8000"
 
 
+def pipeline(name: str, namespace: str, image: str, apps: list[Manifest], **spec: Any) -> Manifest:
+    """One with small Pods, as many fit on two cores, and with the tests' own code in them."""
+    return {
+        "apiVersion": "serving.llmpipeline.dev/v1alpha1",
+        "kind": "LLMPipeline",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "ray": {
+                "version": "2.60.0",
+                "image": image,
+                "environment": [{"name": "PYTHONPATH", "value": "/code"}],
+            },
+            "head": {"resources": {"cpus": "200m", "memory": "2Gi"}, "podTemplate": code_volume("ray-head")},
+            "workerDefaults": {"podTemplate": code_volume("ray-worker")},
+            "workers": [
+                {"name": "cpu", "resources": {"cpus": "500m", "memory": "2Gi"}, "minReplicas": 1, "maxReplicas": 1}
+            ],
+            "apps": apps,
+            **spec,
+        },
+    }
+
+
+def clusters(kube: Kube, namespace: str, name: str) -> list[str]:
+    """The Ray clusters of a pipeline."""
+    chosen = kube.list("rayclusters", namespace, f"ray.io/originated-from-cr-name={name}")
+    return [item["metadata"]["name"] for item in chosen]
+
+
+def ready(kube: Kube, name: str, namespace: str, seconds: float = 300) -> None:
+    kube.wait_for(name, namespace, "Ready", "True", "AppsRunning", seconds)
+    kube.wait_for(name, namespace, "Progressing", "False", "Settled", seconds)
+
+
 class Client:
     """A Pod from which pipelines are asked, through their Services."""
 
@@ -96,3 +130,14 @@ class Client:
         }  # fmt: skip
         metadata = {"name": name, "namespace": self._namespace}
         self._kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+
+
+def answered(client: Client, address: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
+    """The body of the answer. HAProxy in the Pods may learn of a new route a second or two after Ray has called the app
+    RUNNING (docs/limits.md)."""
+
+    def ask() -> list[Any]:
+        status, found = client.ask(address, body, headers)
+        return [found] if status == 200 else []
+
+    return until(ask, 15, f"{address} to answer")[0]
