@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 LEASE_NAME: Final = "llmpipeline-operator"
 # As client-go's defaults. A holder that cannot renew stops 5 s before another may start.
 LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS = 15, 10, 2
+# How often a stand-by looks. It counts from when it saw the last renewal, so every look adds to what a crash costs.
+_LOOK_SECONDS: Final = 0.5
 _REQUEST_SECONDS: Final = 4.0
 
 
@@ -45,8 +47,11 @@ async def while_leading(client: ApiClient, namespace: str, work: Callable[[], Co
         LeaseLostError: It could not be renewed. The process should end: whatever it still does may be done twice.
     """
     lock = _Lock(LEASE_NAME, namespace, _identity(), client)
-    election = LeaderElection(Config(lock, LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, _nothing, _nothing))
+    config = Config(lock, LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, _nothing, _nothing)
+    election = LeaderElection(config)
+    config.retry_period = _LOOK_SECONDS  # set here, for the constructor takes none below a second
     await election.acquire()
+    config.retry_period = RETRY_SECONDS
     logger.info("holding the lease %s/%s as %s", namespace, LEASE_NAME, lock.identity)
     working, renewing = asyncio.create_task(work()), asyncio.create_task(election.renew_loop())
     try:
