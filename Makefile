@@ -71,7 +71,7 @@ images: ## Build the images of the operator and of the Ray Pods without GPUs, by
 	for target in base cpu; do docker build $(DOCKER_FLAGS) -f serve_apps/Dockerfile --target $$target \
 		-t llmpipeline/serve:$(RAY)-$$target . || exit 1; done
 
-image-gpu: ## Build the image of the Ray Pods with GPUs (15 GB on disk).
+image-gpu: ## Build the image of the Ray Pods with GPUs (10 GB; 7 minutes).
 	docker build $(DOCKER_FLAGS) -f serve_apps/Dockerfile --target gpu -t llmpipeline/serve:$(RAY)-gpu .
 
 sbom: ## Write what the images hold (SPDX) into dist/sbom; builds syft, once.
