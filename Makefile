@@ -6,7 +6,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 RAY := 2.60.0
 
 .DEFAULT_GOAL := help
-.PHONY: images image-gpu sbom scan kind-up kind-down e2e docs
+.PHONY: images image-operator image-base image-cpu image-gpu sbom scan kind-up kind-down e2e docs
 .PHONY: help setup quickstart test test-fast lint format verify generate golden lock bench bench-apps control-plane clean
 
 help: ## Say what there is to make.
@@ -66,13 +66,16 @@ bench-apps: setup ## Measure the apps on this machine's Ray, each against a peer
 	$(BIN)/python hack/bench/traffic_split.py
 	$(BIN)/python hack/bench/openai.py
 
-images: ## Build the images of the operator and of the Ray Pods without GPUs, by docker build $(DOCKER_FLAGS).
+images: image-operator image-base image-cpu ## Build the images of the operator and of the Ray Pods without GPUs, by docker build $(DOCKER_FLAGS).
+
+image-operator:
 	docker build $(DOCKER_FLAGS) --build-arg VERSION=$(VERSION) -f operator/Dockerfile -t llmpipeline/operator:$(VERSION) .
-	for target in base cpu; do docker build $(DOCKER_FLAGS) -f serve_apps/Dockerfile --target $$target \
-		-t llmpipeline/serve:$(RAY)-$$target . || exit 1; done
 
 image-gpu: ## Build the image of the Ray Pods with GPUs (10 GB; 7 minutes).
-	docker build $(DOCKER_FLAGS) -f serve_apps/Dockerfile --target gpu -t llmpipeline/serve:$(RAY)-gpu .
+
+image-base image-cpu image-gpu: image-%:
+	docker build $(DOCKER_FLAGS) --build-arg VERSION=$(RAY)-$* -f serve_apps/Dockerfile --target $* \
+		-t llmpipeline/serve:$(RAY)-$* .
 
 sbom: ## Write what the images hold (SPDX) into dist/sbom; builds syft, once.
 	hack/sbom.sh

@@ -56,18 +56,10 @@ cluster() {
 images() {
   local image
   for image in $IMAGES; do
-    if [ "$image" = operator ]; then
-      build operator/Dockerfile "llmpipeline/operator:$VERSION" --build-arg "VERSION=$VERSION"
-    else
-      build serve_apps/Dockerfile "llmpipeline/serve:$RAY-$image" --target "$image"
-    fi
+    say "building the image $image"
+    make --no-print-directory -s "image-$image" DOCKER_FLAGS=-q >/dev/null
+    if [ "$image" = operator ]; then load "llmpipeline/operator:$VERSION"; else load "llmpipeline/serve:$RAY-$image"; fi
   done
-}
-
-build() { # Dockerfile, name, more arguments of docker build
-  say "building $2"
-  docker build -q -f "$1" -t "$2" "${@:3}" . >/dev/null
-  load "$2"
 }
 
 load() {

@@ -1,5 +1,6 @@
 """What the chart refuses before anything is made, on a real API server: a second operator, and half an install."""
 
+import copy
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from control_plane import Admin, ControlPlane
+from control_plane import Admin, ControlPlane, kuberay_crds
 from kube_assets import helm
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "llmpipeline-operator"
@@ -18,13 +19,23 @@ OWN_CRD = "crds.enabled=false"
 
 
 @pytest.fixture
-def install(control_plane: ControlPlane, namespace: str) -> Any:
-    def run(*settings: str) -> str:
-        """What helm says against it; empty where it would install."""
+def helm_install(control_plane: ControlPlane, namespace: str) -> Any:
+    """helm install as far as it goes without making anything."""
+
+    def run(*settings: str) -> subprocess.CompletedProcess[str]:
         values = [part for setting in settings for part in ("--set", setting)]
         command = [str(helm()), "install", "mine", str(CHART), "--dry-run=server", "-n", namespace, *values]
         command += ["--kubeconfig", str(control_plane.kubeconfig)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        return subprocess.run(command, check=False, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture
+def install(helm_install: Any) -> Any:
+    def run(*settings: str) -> str:
+        """What helm says against it; empty where it would install."""
+        done = helm_install(*settings)
         return done.stderr if done.returncode else ""
 
     return run
@@ -100,3 +111,30 @@ def test_a_namespace_that_is_not_there(install: Any) -> None:
 @pytest.mark.usefixtures("watches_all")
 def test_it_can_be_switched_off(install: Any) -> None:
     assert install(OWN_CRD, "preflight.enabled=false") == ""
+
+
+@pytest.fixture
+def older_kuberay(admin: Admin) -> Iterator[None]:
+    """A RayService CRD without the field that came with KubeRay 1.7."""
+    name = "rayservices.ray.io"
+    whole = admin.get(*CRDS, None, name)["spec"]
+    older = copy.deepcopy(whole)
+    for version in older["versions"]:
+        version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"].pop("suspend", None)
+    admin.merge_patch(*CRDS, None, name, {"spec": older})
+    yield
+    admin.merge_patch(*CRDS, None, name, {"spec": whole})
+
+
+def test_the_notes_say_nothing_against_a_kuberay_that_is_new_enough(helm_install: Any) -> None:
+    if "OUR STAND-IN" in kuberay_crds()[1]:
+        pytest.skip("the stand-in for KubeRay's CRDs has no fields")
+    notes = helm_install(OWN_CRD).stdout
+    assert "kubectl apply -f manifests/samples/hello.yaml" in notes
+    assert "older than" not in notes
+    assert "not installed" not in notes
+
+
+@pytest.mark.usefixtures("older_kuberay")
+def test_the_notes_name_a_kuberay_that_is_too_old(helm_install: Any) -> None:
+    assert "The KubeRay in this cluster is older than 1.7" in helm_install(OWN_CRD).stdout
