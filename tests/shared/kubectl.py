@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kube_admin import eventually
 from kube_assets import helm
 
 Manifest = dict[str, Any]
@@ -109,15 +109,8 @@ class Kube:
 
 
 def until(probe: Callable[[], T], seconds: float, what: str, interval: float = 0.5) -> T:
-    """Calls `probe` until it returns something true, and returns that."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = probe()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds:.0f} s for {what}; last seen: {value!r}")
-        time.sleep(interval)
+    """As `eventually`, at a pace that fits a process for every look."""
+    return eventually(probe, seconds, what, interval)
 
 
 def _within(namespace: str) -> list[str]:
