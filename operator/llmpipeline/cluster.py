@@ -6,15 +6,17 @@ are taken as plain dicts, and its discovery is not used: both resources are know
 """
 
 import json
+import os
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.config import load_config
+from kubernetes.aio.config import ConfigException, list_kube_config_contexts, load_config
 from kubernetes.aio.dynamic import DynamicClient
 
 from llmpipeline import names
@@ -202,6 +204,18 @@ class Cluster:
             raise
         answer: Manifest = json.loads(await response.read())
         return answer
+
+
+def default_namespace() -> str:
+    """The namespace that kubectl would take: that of the kubeconfig's context, else `default`."""
+    named = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+    if not any(Path(file).exists() for file in named.split(os.pathsep)):
+        return "default"
+    try:
+        _, active = list_kube_config_contexts(config_file=named)
+    except ConfigException:
+        return "default"
+    return str(active["context"].get("namespace") or "default")
 
 
 @asynccontextmanager

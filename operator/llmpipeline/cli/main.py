@@ -95,7 +95,8 @@ def plan(files: tuple[str, ...], former: str | None, output: str) -> None:
     """Say what applying pipelines would do to requests and GPUs. Nothing is changed.
 
     A pipeline is compared with itself in OLD, which is a file, a folder, or - for standard input; else with its
-    RayService in the cluster of the kubeconfig (KUBECONFIG). The exit code is 3 where that cannot be reached.
+    RayService in the cluster of the kubeconfig (KUBECONFIG), where the file names no namespace in that of the context.
+    The exit code is 3 where the cluster cannot be reached.
     """
     from llmpipeline.cli.connection import Unreachable
     from llmpipeline.cli.output import wants_colour
@@ -198,7 +199,7 @@ def doctor(namespace: str | None, user: str | None, output: str) -> None:
     "  llmpipeline status reviews --wait 600 && curl ...\n",
 )
 @click.argument("name")
-@click.option("-n", "--namespace", default="default", show_default=True, help="The pipeline's namespace.")
+@click.option("-n", "--namespace", help="The pipeline's namespace. Default: that of the kubeconfig's context.")
 @click.option("-w", "--watch", is_flag=True, help="Show it anew whenever it changes, until Ctrl-C.")
 @click.option("--wait", "seconds", type=click.IntRange(1), help="Wait so many seconds at most for the condition.")
 @click.option(
@@ -210,7 +211,7 @@ def doctor(namespace: str | None, user: str | None, output: str) -> None:
     help="The condition that must be true for exit code 0.",
 )
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
-def status(name: str, namespace: str, watch: bool, seconds: int | None, condition: str, output: str) -> None:
+def status(name: str, namespace: str | None, watch: bool, seconds: int | None, condition: str, output: str) -> None:
     """Say what works of a pipeline, what does not, and why.
 
     Exits with 0 where it is ready (or what --wait-for says), with 1 where it is not or there is none.
@@ -218,7 +219,9 @@ def status(name: str, namespace: str, watch: bool, seconds: int | None, conditio
     from llmpipeline.cli.connection import Unreachable
     from llmpipeline.cli.output import wants_colour
     from llmpipeline.cli.status import as_json, as_text, follow, is_true
+    from llmpipeline.cluster import default_namespace
 
+    namespace = namespace or default_namespace()
     last = None
     try:
         for last in follow(namespace, name, condition, watch=watch, seconds=seconds):

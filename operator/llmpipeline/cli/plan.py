@@ -9,7 +9,7 @@ import click
 
 from llmpipeline.cli.connection import ask
 from llmpipeline.cli.documents import Read
-from llmpipeline.cluster import Key, Manifest, connect
+from llmpipeline.cluster import Key, Manifest, connect, default_namespace
 from llmpipeline.effect import Difference, Effect, changes, differences, effect_of
 from llmpipeline.render.rayservice import rayservice
 from llmpipeline.render.surroundings import surroundings
@@ -45,7 +45,8 @@ def edits_from_files(wanted: Sequence[Read], former: Sequence[Read]) -> list[Edi
 
 
 def edits_from_cluster(wanted: Sequence[Read]) -> list[Edit]:
-    """Compares pipelines with the RayServices in the cluster. Raises `Unreachable`."""
+    """Compares pipelines with the RayServices in the cluster, where kubectl would apply them. Raises `Unreachable`."""
+    wanted = [_placed(read) for read in wanted]
     live = ask(_live([_key(read) for read in wanted]))
     return [_edit_of(read, live[_key(read)]) for read in wanted]
 
@@ -61,6 +62,15 @@ def as_table(edits: Sequence[Edit]) -> str:
 def as_json(edits: Sequence[Edit]) -> str:
     """A JSON list of objects; the names of their members stay."""
     return json.dumps([_object(edit) for edit in edits], indent=2, ensure_ascii=False)
+
+
+def _placed(read: Read) -> Read:
+    """With the namespace that kubectl gives it, where its file names none."""
+    metadata = read.pipeline.metadata
+    if "namespace" in metadata.model_fields_set:
+        return read
+    placed = metadata.model_copy(update={"namespace": default_namespace()})
+    return replace(read, pipeline=read.pipeline.model_copy(update={"metadata": placed}))
 
 
 async def _live(keys: Sequence[Key]) -> dict[Key, Manifest | None]:
