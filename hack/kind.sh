@@ -2,7 +2,7 @@
 # A kind cluster on this machine with everything in it, for trying pipelines and for tests/e2e.
 #
 #   hack/kind.sh up          cluster, images, KubeRay, chart
-#   hack/kind.sh cluster     the cluster alone, with the operator's image
+#   hack/kind.sh cluster     the cluster and the images, as tests/e2e want it
 #   hack/kind.sh images      build the images and load them into the cluster
 #   hack/kind.sh kubeconfig  print where its kubeconfig is
 #   hack/kind.sh down        delete it
@@ -81,7 +81,9 @@ kuberay() {
 
 chart() {
   say "installing the chart"
-  helm upgrade --install llmpipeline charts/llmpipeline-operator -n llmpipeline-system --create-namespace --wait >/dev/null
+  # The tag stays while the image changes: its id makes the Pods new.
+  helm upgrade --install llmpipeline charts/llmpipeline-operator -n llmpipeline-system --create-namespace --wait \
+    --set-string "podAnnotations.image=$(docker image inspect -f '{{.Id}}' "llmpipeline/operator:$VERSION")" >/dev/null
 }
 
 next() {
@@ -96,7 +98,7 @@ END
 
 case ${1:-} in
   up) tools; cluster; images; kuberay; chart; next ;;
-  cluster) tools; cluster; IMAGES=operator images; [ -z "${KUBERAY_IMAGE:-}" ] || load "$KUBERAY_IMAGE" ;;
+  cluster) tools; cluster; images; [ -z "${KUBERAY_IMAGE:-}" ] || load "$KUBERAY_IMAGE" ;;
   images) tools; images ;;
   kubeconfig) kubeconfig ;;
   down) tools; kind delete cluster --name "$CLUSTER" ;;

@@ -23,6 +23,7 @@ from llmpipeline import names
 
 Manifest = dict[str, Any]
 
+_POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _PAGE: Final = 500
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _ANSWERS_TO_US: Final = frozenset({400, 401, 403, 404, 409, 415, 422})
@@ -207,13 +208,13 @@ class Cluster:
 
 
 def default_namespace() -> str:
-    """The namespace that kubectl would take: that of the kubeconfig's context, else `default`."""
+    """The namespace that kubectl would take: that of the kubeconfig's context, or in a Pod its own; else `default`."""
     named = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
     if not any(Path(file).exists() for file in named.split(os.pathsep)):
-        return "default"
+        return _POD_NAMESPACE.read_text() if _POD_NAMESPACE.exists() else "default"
     try:
         _, active = list_kube_config_contexts(config_file=named)
-    except ConfigException:
+    except (ConfigException, TypeError):  # the client takes an empty file for a dict
         return "default"
     return str(active["context"].get("namespace") or "default")
 

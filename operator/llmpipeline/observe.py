@@ -13,6 +13,9 @@ RUNNING: Final = "RUNNING"
 HEALTHY: Final = "HEALTHY"
 # Ray Serve's states of an application that will not get well by itself soon.
 FAILED: Final = frozenset({"DEPLOY_FAILED", "UNHEALTHY"})
+# Reasons of KubeRay's Ready condition for a service that is, or is being, suspended.
+SUSPENDING, SUSPENDED = "SuspendInProgress", "SuspendComplete"
+SUSPENSION: Final = frozenset({SUSPENDING, SUSPENDED})
 _MESSAGE_LENGTH: Final = 1000
 # Why a head Pod is not ready, in the kubelet's and KubeRay's words: those of a Pod that only has not started yet.
 _STARTING: Final = frozenset(
@@ -75,7 +78,7 @@ class Observed:
     @property
     def awaited(self) -> str:
         """The RayCluster that should take requests and does not yet; empty where there is none."""
-        if self.upgrading or not self.ready:
+        if (self.upgrading or not self.ready) and self.reason not in SUSPENSION:
             return self.pending_cluster or self.active_cluster
         return ""
 

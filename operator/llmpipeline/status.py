@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from llmpipeline import names
 from llmpipeline.names import Reason
-from llmpipeline.observe import FAILED, HEALTHY, RUNNING, Application, Observed
+from llmpipeline.observe import FAILED, HEALTHY, RUNNING, SUSPENDED, SUSPENDING, Application, Observed
 from llmpipeline.problems import Problem, summarize
 
 Truth = Literal["True", "False", "Unknown"]
@@ -62,8 +62,8 @@ class Asked:
 
 # By the reason of KubeRay's own Ready condition.
 _SUSPENSION: Final = {
-    "SuspendInProgress": Verdict("True", Reason.SUSPENDING, "The Ray cluster is taken down, as spec.suspend asks."),
-    "SuspendComplete": Verdict("False", Reason.SUSPENDED, "Nothing runs, as spec.suspend asks."),
+    SUSPENDING: Verdict("True", Reason.SUSPENDING, "The Ray cluster is taken down, as spec.suspend asks."),
+    SUSPENDED: Verdict("False", Reason.SUSPENDED, "Nothing runs, as spec.suspend asks."),
 }
 
 

@@ -1,5 +1,6 @@
 """The Helm chart, rendered by helm: what it grants, what it refuses, and that a security team finds nothing."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -130,9 +131,52 @@ def test_a_digest_takes_the_place_of_the_tag() -> None:
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == f"llmpipeline/operator@{digest}"
 
 
+def test_it_renders_without_a_cluster_that_has_kuberay() -> None:
+    """As GitOps controllers do: they know the cluster's API versions and look nothing up."""
+    assert run("--api-versions", "ray.io/v1/RayService").returncode == 0
+
+
+def test_values_of_an_older_release_are_enough() -> None:
+    """As helm upgrade --reuse-values gives them."""
+    assert run("--set", "preflight=null").returncode == 0
+
+
+def test_the_pod_of_helm_test_runs_where_the_operator_does() -> None:
+    done = run("--set", "imagePullSecrets[0].name=registry,nodeSelector.pool=system,tolerations[0].key=system")
+    pods = [item["spec"] for item in yaml.safe_load_all(done.stdout) if item and item["kind"] == "Pod"]
+    pods += [
+        item["spec"]["template"]["spec"]
+        for item in yaml.safe_load_all(done.stdout)
+        if item and item["kind"] == "Deployment"
+    ]
+    assert len(pods) == 2
+    for pod in pods:
+        assert pod["imagePullSecrets"] == [{"name": "registry"}]
+        assert pod["nodeSelector"] == {"pool": "system"}
+        assert pod["tolerations"] == [{"key": "system"}]
+
+
+def test_its_policy_keeps_to_the_namespaces_that_it_watches() -> None:
+    (binding,) = of_kind(
+        render("admissionPolicy.enabled=true", "watchNamespaces={ml}"), "ValidatingAdmissionPolicyBinding"
+    ).values()
+    (where,) = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    assert where == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["ml"]}
+
+
+@pytest.mark.parametrize("release", ["12.5", "a.b"])
+def test_names_that_helm_takes_and_a_service_does_not(release: str) -> None:
+    command = [str(helm()), "template", release, str(CHART), "--kube-version", "1.34.0"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    (service,) = of_kind([item for item in yaml.safe_load_all(done.stdout) if item], "Service").values()
+    assert re.fullmatch(r"[a-z][-a-z0-9]*", service["metadata"]["name"])
+    assert service["spec"]["selector"]["app.kubernetes.io/instance"] == release
+
+
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
+        ("admissionPolicy.images={a.example/b}", "admissionPolicy/images"),
         ("replica=3", "'replica' not allowed"),
         ("image.tga=1", "'tga' not allowed"),
         ("replicas=0", "replicas"),

@@ -80,7 +80,9 @@ FORBIDDEN = [
 @pytest.fixture(scope="module")
 def user(control_plane: ControlPlane, admin: Admin) -> Iterator[Admin]:
     """A user who may write pipelines, and nothing else."""
-    rules = [{"apiGroups": ["serving.llmpipeline.dev"], "resources": [PLURAL], "verbs": ["create", "get", "delete"]}]
+    rules = [
+        {"apiGroups": ["serving.llmpipeline.dev"], "resources": [PLURAL], "verbs": ["create", "get", "patch", "delete"]}
+    ]
     role = {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": "pipeline-author"}, "rules": rules}
     admin.create(RBAC, "clusterroles", role)
     admin.bind("operator", "pipeline-author")
@@ -125,6 +127,18 @@ def test_who_may_not_run_code(user: Admin, policy: None, namespace: str, change:
 
     assert says in eventually(refused, 10, "the policy to refuse")
     create(user, namespace)
+
+
+def test_what_leaves_the_spec_as_it_is(user: Admin, admin: Admin, policy: None, namespace: str) -> None:
+    """The garbage collector, which may not run code either, takes the finalizer of what it has deleted."""
+    document = sample(namespace)
+    with_custom(document["spec"])
+    document["metadata"]["finalizers"] = ["example.com/held"]
+    admin.create(API, PLURAL, document)
+    name = document["metadata"]["name"]
+    admin.delete(API, PLURAL, namespace, name)
+    user.merge_patch(API, PLURAL, namespace, name, {"metadata": {"finalizers": None}})
+    assert admin.find(API, PLURAL, namespace, name) is None
 
 
 def test_who_may(admin: Admin, policy: None, namespace: str) -> None:

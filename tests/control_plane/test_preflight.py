@@ -78,8 +78,9 @@ def crd_of_another_release(admin: Admin) -> Iterator[None]:
     admin.merge_patch(*CRDS, None, CRD, {"metadata": {"annotations": dict.fromkeys(owner)}})
 
 
-def test_alone_it_installs(install: Any) -> None:
+def test_alone_it_installs(install: Any, namespace: str) -> None:
     assert install(OWN_CRD) == ""
+    assert install(OWN_CRD, f"watchNamespaces={{{namespace}}}") == ""
 
 
 def test_a_crd_that_helm_did_not_make(install: Any) -> None:

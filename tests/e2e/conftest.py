@@ -3,7 +3,7 @@
     make e2e                                       on the cluster of KUBECONFIG
     E2E_KUBECONFIG=FILE make test                  with all other tests
 
-The images must be where the cluster finds them: `make kind-up` makes a cluster that has them. KUBERAY_CHART and
+The images must be where the cluster finds them: `hack/kind.sh cluster` makes a cluster that has them. KUBERAY_CHART and
 KUBERAY_IMAGE name KubeRay's chart and the image of its operator; else the chart comes from KubeRay's public repository.
 Where it cannot be had, what needs Ray Pods is skipped and says so.
 """
@@ -51,7 +51,8 @@ def kube() -> Kube:
 @pytest.fixture(scope="session")
 def kuberay(kube: Kube) -> str:
     """Brings KubeRay where it can be had. Returns why not, or nothing; its CRDs are there in any case."""
-    if kube.list("deployments", "", "app.kubernetes.io/name=kuberay-operator"):
+    if found := kube.list("deployments", "", "app.kubernetes.io/name=kuberay-operator"):
+        assert found[0]["status"].get("availableReplicas"), "the KubeRay that is in the cluster does not run"
         return ""
     public = ["kuberay-operator", "--repo", KUBERAY_REPOSITORY, "--version", KUBERAY_VERSION]
     named = os.environ.get("KUBERAY_CHART")
@@ -63,6 +64,7 @@ def kuberay(kube: Kube) -> str:
         chart = [named] if named else public
         kube.helm("install", "kuberay-operator", *chart, *where, "--wait", "--timeout", "180s")
     except CommandError as error:
+        kube.helm("uninstall", "kuberay-operator", "-n", "kuberay", "--ignore-not-found")
         if named:
             raise
         kube.kubectl("apply", "--server-side", "-f", str(kuberay_crds()[0]))
@@ -75,6 +77,7 @@ def kuberay(kube: Kube) -> str:
 @pytest.fixture(scope="session")
 def installation(kube: Kube, kuberay: str, images: Images) -> Iterator[Installation]:
     """The operator, installed as the README says, in a namespace that enforces the restricted Pod security standard."""
+    made = kube.get("namespace", NAMESPACE) is None
     metadata = {"name": NAMESPACE, "labels": RESTRICTED}
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     chart = Installation(kube, images.operator)
@@ -86,7 +89,8 @@ def installation(kube: Kube, kuberay: str, images: Images) -> Iterator[Installat
         yield chart
     finally:
         chart.uninstall()
-        kube.delete("namespace", NAMESPACE)
+        if made:
+            kube.delete("namespace", NAMESPACE)
 
 
 @pytest.fixture(scope="module")

@@ -37,8 +37,8 @@ def test_the_hello_sample_answers(kube: Kube, client: Client, images: Images, na
     kube.delete(LLMP, "hello", namespace)
     until(lambda: not kube.list("pods", namespace, f"ray.io/cluster={cluster}"), 180, "the Ray Pods to be gone")
     until(lambda: not clusters(kube, namespace, "hello"), 60, "the RayCluster to be gone")
-    left = kube.list("rayservices,services,networkpolicies,poddisruptionbudgets", namespace)
-    assert [item["metadata"]["name"] for item in left] == []
+    kinds = "rayservices,services,networkpolicies,poddisruptionbudgets"
+    until(lambda: not kube.list(kinds, namespace), 60, "what surrounded them to be gone")
     note(f"hello: deleted, and everything gone {time.monotonic() - began:.1f} s later")
 
 

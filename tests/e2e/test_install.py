@@ -139,6 +139,7 @@ def test_deleted_amid_its_work_nothing_is_lost(kube: Kube, installation: Install
         applied = background.submit(kube.apply, *(pipeline(name, namespace) for name in names))
         until(lambda: len(burst_services(kube, namespace)) > BURST // 8, 60, "some RayServices", interval=0)
         before = len(burst_services(kube, namespace))
+        assert before < BURST
         kube.delete("pod", former, NAMESPACE, "--force", "--grace-period=0", "--wait=false")
         began = time.monotonic()
         applied.result()

@@ -1,10 +1,13 @@
 {{- define "op.name" -}}
-{{- if contains "llmpipeline" .Release.Name -}}{{ .Release.Name | trunc 53 | trimSuffix "-" }}{{- else -}}{{ printf "%s-llmpipeline" .Release.Name | trunc 53 | trimSuffix "-" }}{{- end -}}
+{{- /* A Service's name has no dots and begins with a letter; a release's may. */ -}}
+{{- $release := .Release.Name | replace "." "-" -}}
+{{- if regexMatch "^[0-9]" $release }}{{ $release = printf "r%s" $release }}{{ end -}}
+{{- if contains "llmpipeline" $release -}}{{ $release | trunc 53 | trimSuffix "-" }}{{- else -}}{{ printf "%s-llmpipeline" $release | trunc 53 | trimSuffix "-" }}{{- end -}}
 {{- end -}}
 
 {{- define "op.selector" -}}
 app.kubernetes.io/name: llmpipeline-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "op.labels" -}}
@@ -20,4 +23,23 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "op.image" -}}
 {{- if .Values.image.digest -}}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{- else -}}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{- end -}}
+{{- end -}}
+
+{{- define "op.podSettings" -}}
+serviceAccountName: {{ include "op.serviceAccount" . }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}

@@ -25,6 +25,7 @@ class Controller:
     def __init__(self, cluster: Cluster, namespaces: tuple[str, ...]) -> None:
         self._cluster = cluster
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._refused: frozenset[str | None] = frozenset()
         self._queue: WorkQueue[Key] = WorkQueue()
         self.metrics = Metrics(lambda: len(self._queue))
         self._pipelines: Freshness[Key] = Freshness()
@@ -74,23 +75,43 @@ class Controller:
         found = 0
         services: dict[Key, str] = {}
         pipelines: dict[Key, str] = {}
+        refused: dict[str | None, Rejected] = {}
         for namespace in self._namespaces:
             try:
-                services |= {
-                    _key(item["metadata"]): _version(item) async for item in self._cluster.rayservices(namespace)
-                }
+                found += await self._sweep_one(namespace, services, pipelines)
             except Rejected as rejected:
-                if rejected.status != 404:  # without KubeRay there are none
+                # One of several namespaces, deleted and with it our role there, must not end the work on the others.
+                if rejected.status != 403 or len(self._namespaces) == 1:
                     raise
-            async for document in self._cluster.pipelines(namespace):
-                key = _key(document["metadata"])
-                pipelines[key] = _version(document)
-                if _is_unsettled(document, has_service=key in services):
-                    self._queue.add(key)
-                    found += 1
-        self._pipelines.listed(pipelines)
-        self._services.listed(services)
+                refused[namespace] = rejected
+                logger.warning("sweep: namespace %s is left out: %s", namespace, rejected.message)
+        if len(refused) == len(self._namespaces):
+            raise next(iter(refused.values()))
+        self._refused = frozenset(refused)
+        self._pipelines.listed(pipelines, lambda key: key.namespace not in refused)
+        self._services.listed(services, lambda key: key.namespace not in refused)
         return found
+
+    async def _sweep_one(self, namespace: str | None, services: dict[Key, str], pipelines: dict[Key, str]) -> int:
+        """Adds what one namespace (None: all) has to `services` and `pipelines`. Returns how many it queued."""
+        found = 0
+        try:
+            services |= {_key(item["metadata"]): _version(item) async for item in self._cluster.rayservices(namespace)}
+        except Rejected as rejected:
+            if rejected.status != 404:  # without KubeRay there are none
+                raise
+        async for document in self._cluster.pipelines(namespace):
+            key = _key(document["metadata"])
+            pipelines[key] = _version(document)
+            if _is_unsettled(document, has_service=key in services):
+                self._queue.add(key)
+                found += 1
+        return found
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """Of the namespaces to watch those that the last sweep could read; none where all namespaces are watched."""
+        return tuple(name for name in self._namespaces if name and name not in self._refused)
 
     @property
     def is_stale(self) -> bool:

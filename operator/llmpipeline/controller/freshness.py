@@ -27,11 +27,11 @@ class Freshness(Generic[K]):
         else:
             self._versions[key] = version
 
-    def listed(self, versions: Mapping[K, str]) -> None:
-        """A fresh list shows these versions, and no other objects."""
+    def listed(self, versions: Mapping[K, str], looked_at: Callable[[K], bool] = lambda _: True) -> None:
+        """A fresh list shows these versions, and no other objects among those that it would show."""
         now = self._clock()
         differing = {key for key, version in versions.items() if self._versions.get(key) != version}
-        differing |= self._versions.keys() - versions.keys()
+        differing |= {key for key in self._versions.keys() - versions.keys() if looked_at(key)}
         self._behind = {key: self._behind.get(key, now) for key in differing}
 
     @property

@@ -39,19 +39,20 @@ async def run_operator(namespaces: Sequence[str], *, lease_namespace: str = "", 
             await controller.sweep()  # fails early and clearly where the CRD or the rights are missing
             health.connected = True
             if lease_namespace:
-                await while_leading(
-                    cluster.client, lease_namespace, lambda: _take_over(cluster, controller, namespaces)
-                )
+                await while_leading(cluster.client, lease_namespace, lambda: _take_over(cluster, controller))
             else:
-                await _work(cluster, controller, namespaces)
+                await _work(cluster, controller)
 
 
-async def _take_over(cluster: Cluster, controller: Controller, namespaces: Sequence[str]) -> None:
+async def _take_over(cluster: Cluster, controller: Controller) -> None:
     await controller.sweep()  # what changed since this one stood by, while another worked
-    await _work(cluster, controller, namespaces)
+    await _work(cluster, controller)
 
 
-async def _work(cluster: Cluster, controller: Controller, namespaces: Sequence[str]) -> None:
+async def _work(cluster: Cluster, controller: Controller) -> None:
+    # kopf ends where it may not read one of several namespaces. Once this one can be read again the sweep sees what no
+    # watch tells of, /healthz fails, and the next start watches it.
+    namespaces = controller.readable
     controller.metrics.leading.set(1)
     ready = asyncio.Event()
     work = asyncio.create_task(controller.run())
@@ -64,7 +65,7 @@ async def _work(cluster: Cluster, controller: Controller, namespaces: Sequence[s
             settings=_settings(everywhere=not namespaces),
             standalone=True,
             clusterwide=not namespaces,
-            namespaces=list(namespaces),
+            namespaces=namespaces,
             ready_flag=ready,
         )
     )
