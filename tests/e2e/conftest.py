@@ -67,7 +67,8 @@ def kuberay(kube: Kube) -> str:
         kube.helm("uninstall", "kuberay-operator", "-n", "kuberay", "--ignore-not-found")
         if named:
             raise
-        kube.kubectl("apply", "--server-side", "-f", str(kuberay_crds()[0]))
+        if kube.get("crd", "rayservices.ray.io") is None:  # helm leaves those of a chart that it takes away
+            kube.kubectl("apply", "--server-side", "-f", str(kuberay_crds()[0]))
         said = str(error).strip().splitlines()[-1]
         return f"KubeRay cannot be had here: set KUBERAY_CHART and KUBERAY_IMAGE ({said})"
     note(f"KubeRay {KUBERAY_VERSION} ready {time.monotonic() - began:.1f} s after helm install")
