@@ -9,6 +9,8 @@ from installation import SAMPLES, Images, note
 from kubectl import LLMP, Kube, until
 from serving import Client, answered, clusters, pipeline, ready, url
 
+from llmpipeline.render.pods import CONTAINER_SECURITY
+
 pytestmark = pytest.mark.usefixtures("needs_kuberay")
 
 
@@ -109,7 +111,7 @@ def test_the_analyze_sample_with_real_models(kube: Kube, client: Client, images:
             "initContainers": [
                 {
                     "name": "models", "image": images.cpu, "command": ["python3", "-c", make], "volumeMounts": mount,
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "securityContext": CONTAINER_SECURITY,
                 }
             ],
             "containers": [{"name": "ray-worker", "volumeMounts": mount}],

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,11 +31,6 @@ class Kube:
     def helm(self, *arguments: str, seconds: float = 300) -> str:
         return self._run([str(helm()), *arguments], None, seconds)
 
-    def llmpipeline(self, *arguments: str, seconds: float = 600) -> str:
-        """Our own command line, from this checkout."""
-        command = [str(Path(sys.executable).parent / "llmpipeline"), *arguments]
-        return self._run(command, None, seconds)
-
     def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
         """One object; None where there is none."""
         found = self.kubectl("get", kind, name, *_within(namespace), "-o", "json", "--ignore-not-found")
@@ -50,9 +44,9 @@ class Kube:
         )["items"]
         return items
 
-    def apply(self, *manifests: Manifest, namespace: str = "") -> None:
+    def apply(self, *manifests: Manifest) -> None:
         body = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
-        self.kubectl("apply", *_within(namespace), "-f", "-", given=json.dumps(body))
+        self.kubectl("apply", "-f", "-", given=json.dumps(body))
 
     def delete(self, kind: str, name: str, namespace: str = "", *more: str, seconds: float = 180) -> None:
         arguments = ["delete", kind, name, *_within(namespace), "--ignore-not-found", *more]

@@ -8,12 +8,10 @@ from typing import Any
 
 from kubectl import Kube, Manifest, until
 
+from llmpipeline.render.pods import CONTAINER_SECURITY, POD_SECURITY
+
 IN_CLUSTER = Path(__file__).resolve().parents[1] / "e2e" / "in_cluster"
 CODE = "own-code"
-_SECURITY = {
-    "runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 100, "seccompProfile": {"type": "RuntimeDefault"},
-}  # fmt: skip
-_RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def code_volume(container: str) -> Manifest:
@@ -120,11 +118,11 @@ class Client:
 
     def _pod(self, name: str, command: list[str]) -> None:
         container = {
-            "name": "main", "image": self._image, "command": command, "securityContext": _RESTRICTED,
+            "name": "main", "image": self._image, "command": command, "securityContext": CONTAINER_SECURITY,
             "volumeMounts": [{"name": CODE, "mountPath": "/code"}],
         }  # fmt: skip
         spec = {
-            "restartPolicy": "Never", "securityContext": _SECURITY, "containers": [container],
+            "restartPolicy": "Never", "securityContext": POD_SECURITY, "containers": [container],
             "automountServiceAccountToken": False,
             "volumes": [{"name": CODE, "configMap": {"name": CODE}}],
         }  # fmt: skip
