@@ -2,12 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FAST := tests/unit tests/golden tests/contract
+# Of the faults those that take no longer than minutes; make faults has all of them, with more seeds.
+FAULTS := tests/faults/test_crashes.py tests/faults/test_cluster.py tests/faults/test_hands.py
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 RAY := 2.60.0
+# Generators and benchmarks share tests/support with the tests.
+HACK := PYTHONPATH=tests $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: images image-operator image-base image-cpu image-gpu sbom scan kind-up kind-down e2e docs
-.PHONY: help setup quickstart test test-fast lint format verify generate golden lock bench bench-apps control-plane clean
+.PHONY: help setup quickstart test test-fast test-stand-in lint format verify generate golden lock bench bench-apps faults truth control-plane control-plane-binaries clean
 
 help: ## Say what there is to make.
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +31,10 @@ quickstart: setup ## Serve the sample on this machine, with tiny random models.
 	$(BIN)/llmpipeline serve -f manifests/samples/quickstart.yaml --tiny-models
 
 test: setup lint verify docs ## Lint, and run every test; those on a cluster where E2E_KUBECONFIG names one.
-	$(BIN)/python -m pytest $(FAST) tests/chart tests/control_plane tests/e2e tests/apps
+	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(BIN)/python -m pytest $(FAST) tests/chart tests/control_plane $(FAULTS) tests/e2e tests/apps
+
+test-stand-in: setup ## What tests with KubeRay's CRDs, with our stand-in for them: as where they cannot be fetched.
+	KUBERAY_CRDS=tests/support/kuberay/stand_in $(BIN)/python -m pytest -q $(FAST) tests/control_plane
 
 e2e: setup ## Test the chart, and with KubeRay whole pipelines, on the cluster of KUBECONFIG.
 	E2E_KUBECONFIG="$${E2E_KUBECONFIG:-$${KUBECONFIG:-$$HOME/.kube/config}}" $(BIN)/python -m pytest tests/e2e
@@ -35,36 +42,45 @@ e2e: setup ## Test the chart, and with KubeRay whole pipelines, on the cluster o
 test-fast: setup ## The tests that take seconds.
 	$(BIN)/python -m pytest -q $(FAST)
 
-lint: setup ## Formatting, lint, types and import contracts.
+lint: setup ## Formatting, lint, types, import contracts and the language of what users read.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy operator/llmpipeline serve_apps/llmpipeline_serve hack
+	$(BIN)/mypy operator/llmpipeline serve_apps/llmpipeline_serve hack tests/support
 	$(BIN)/lint-imports
+	$(HACK) hack/lint_language.py
 
-format: setup ## Format and mend what can be mended.
+format: setup ## Format, and fix what can be fixed.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 generate: setup ## Write what is generated from the models.
-	$(BIN)/python hack/generate.py
+	$(HACK) hack/generate.py
 
 verify: setup ## Fail where generated files are stale or the layout breaks a rule.
-	$(BIN)/python hack/generate.py --check
+	$(HACK) hack/generate.py --check
 	@test ! -e operator/__init__.py || { echo 'operator/__init__.py would shadow the standard library' >&2; exit 1; }
 
-golden: setup ## Write the golden manifests anew. A change under rayClusterConfig rebuilds every user's cluster.
+golden: setup ## Write the golden manifests again. A change under rayClusterConfig rebuilds every user's cluster.
 	$(BIN)/python -m pytest -q tests/golden --update-golden
 
-lock: setup ## Resolve the pinned requirements anew.
+lock: setup ## Resolve the pinned requirements again.
 	hack/lock.sh
 
+faults: setup ## Every fault between the operator and the API server, with 20 seeds each (half an hour).
+	FAULT_SEEDS=$${FAULT_SEEDS:-20} $(BIN)/python -m pytest -q tests/faults
+
+truth: setup ## Make each fault of the corpus on the cluster of KUBECONFIG, and see whether its cause is named.
+	$(HACK) hack/truth.py $(ARGS)
+
 bench: setup ## Measure the operator on a real API server.
-	$(BIN)/python hack/bench/burst.py
+	$(HACK) hack/bench/burst.py
+	$(HACK) hack/bench/latency.py
+	$(HACK) hack/bench/churn.py
 
 bench-apps: setup ## Measure the apps on this machine's Ray, each against a peer (15 minutes).
-	$(BIN)/python hack/bench/apps.py
-	$(BIN)/python hack/bench/traffic_split.py
-	$(BIN)/python hack/bench/openai.py
+	$(HACK) hack/bench/apps.py
+	$(HACK) hack/bench/traffic_split.py
+	$(HACK) hack/bench/openai.py
 
 images: image-operator image-base image-cpu ## Build the images of the operator and of the Ray Pods without GPUs, by docker build $(DOCKER_FLAGS).
 
@@ -81,7 +97,7 @@ sbom: ## Write what the images hold (SPDX) into dist/sbom; builds syft, once.
 	hack/sbom.sh
 
 scan: setup ## Have the chart judged by what is here of checkov, trivy, kube-linter, polaris and kube-score.
-	$(BIN)/python hack/scan.py
+	$(HACK) hack/scan.py
 
 kind-up: ## A kind cluster on this machine with KubeRay, the operator and the images.
 	hack/kind.sh up
@@ -93,7 +109,10 @@ docs: setup ## Build the documentation into site/, and fail on a broken link.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 control-plane: setup ## Start an etcd and a kube-apiserver to play with.
-	$(BIN)/python hack/control_plane.py run
+	$(HACK) -m support.control_plane.server run
+
+control-plane-binaries: setup ## Build etcd and kube-apiserver, once, if they are missing.
+	$(HACK) -m support.control_plane.server build
 
 clean: ## Remove what was installed.
 	rm -rf .venv

@@ -2,19 +2,21 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
-
 from generate_reference import pages
-from kube_assets import helm
+
+from llmpipeline.api.admission import validations
 from llmpipeline.api.crd import crd
-from llmpipeline.cli.output import manifests_as_yaml
+from llmpipeline.cli.yaml_output import manifests_as_yaml
 from llmpipeline.names import GROUP, PLURAL
-from llmpipeline.rights import RIGHTS, Right
+from llmpipeline.rights import READ_PODS, RIGHTS, Right
+from support.control_plane.assets import helm
 
 ROOT = Path(__file__).resolve().parents[1]
-HEADER = "# Generated from operator/llmpipeline/api by `make generate`. Do not edit.\n"
+HEADER = "# Generated from operator/llmpipeline/api by `make generate`. Do not change it by hand.\n"
 
 
 CHART = ROOT / "charts" / "llmpipeline-operator"
@@ -27,20 +29,20 @@ def generated() -> dict[Path, str]:
     """Each generated file, with what should be in it."""
     plain = crd()
     kept = {**plain, "metadata": {**plain["metadata"], "annotations": KEEP}}
-    everywhere = [right for right in RIGHTS if right.cluster_wide]
     install = _install()
     return {
         ROOT / "manifests" / "install.yaml": HEADER.replace("operator/llmpipeline/api", "the chart") + install,
         ROOT / "manifests" / "crds" / f"{PLURAL}.{GROUP}.yaml": HEADER + manifests_as_yaml([plain]),
         CHART_FILES / "crd.yaml": HEADER + manifests_as_yaml([kept]),
-        CHART_FILES / "rules.yaml": _rules([right for right in RIGHTS if not right.cluster_wide]),
-        CHART_FILES / "cluster-rules.yaml": _rules(everywhere),
+        CHART_FILES / "rules.yaml": _rules(right for right in RIGHTS if right not in READ_PODS),
+        CHART_FILES / "read-pods.yaml": _rules(READ_PODS),
+        CHART_FILES / "run-code.yaml": HEADER + yaml.safe_dump(validations(), sort_keys=False, width=118),
         **pages(),
     }
 
 
 def _install() -> str:
-    """The chart with its defaults, for who has no helm: a namespace and all that is in it."""
+    """The chart with its defaults, as one file that needs no helm: a namespace and all that is in it."""
     release = ["llmpipeline", str(CHART), "--namespace", NAMESPACE, "--kube-version", "1.34.0"]
     command = [str(helm()), "template", *release, "--no-hooks", "--set", "crds.enabled=false"]
     rendered = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -50,7 +52,7 @@ def _install() -> str:
     return manifests_as_yaml([{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, crd(), *documents])
 
 
-def _rules(rights: list[Right]) -> str:
+def _rules(rights: Iterable[Right]) -> str:
     """Rules of an RBAC role, as a part of its YAML."""
     rules = [
         {"apiGroups": [right.group], "resources": [right.resource], "verbs": list(right.verbs)} for right in rights

@@ -11,14 +11,13 @@
 # "operator base") which images: operator, base, cpu, gpu. KUBERAY_CHART and KUBERAY_IMAGE name KubeRay's chart and its
 # operator's image, which is loaded where docker has it; else the chart comes from KubeRay's public repository.
 #
-# docker, kind, kubectl and helm must be there. Where they are not, a testbed beside this repository brings them.
+# docker, kind, kubectl and helm must be there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 CLUSTER=${CLUSTER:-llmpipeline} WORKERS=${WORKERS:-1} IMAGES=${IMAGES:-operator base}
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 RAY=$(sed -n 's/^RAY := //p' Makefile)
-TESTBED=../shared/testbed/testbed
 KUBERAY_REPOSITORY=https://ray-project.github.io/kuberay-helm/ KUBERAY_VERSION=1.7.0
 
 say() { echo "kind: $*" >&2; }
@@ -27,13 +26,8 @@ tools() {
   local missing=()
   for tool in docker kind kubectl helm; do command -v $tool >/dev/null || missing+=("$tool"); done
   if [ ${#missing[@]} -gt 0 ] || ! docker info >/dev/null 2>&1; then
-    if [ ! -x $TESTBED ]; then
-      say "needs a running docker, and kind, kubectl and helm (missing: ${missing[*]:-the docker engine})"
-      exit 1
-    fi
-    say "bringing docker, kind, kubectl and helm by $TESTBED (17 minutes the first time)"
-    $TESTBED images
-    eval "$($TESTBED env)"
+    say "needs a running docker, and kind, kubectl and helm (missing: ${missing[*]:-the docker engine})"
+    exit 1
   fi
   KUBECONFIG=$(kubeconfig)
   export KUBECONFIG

@@ -18,7 +18,9 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from kube_assets import REPOSITORY, AssetsError, helm
+from support.cache import AssetsError
+from support.control_plane.assets import helm
+from support.repository import ROOT as REPOSITORY
 
 CHART: Final = REPOSITORY / "charts" / "llmpipeline-operator"
 SWITCHES: Final = ("", "serviceMonitor.enabled=true,admissionPolicy.enabled=true")
@@ -120,7 +122,7 @@ ANTI_AFFINITY: Final = (
     "check reads podAntiAffinity alone. `affinity` takes a strict one."
 )
 PRIORITY: Final = (
-    "Only the two system classes are on every cluster, and clusters may refuse these outside kube-system. Pipelines go "
+    "Only the two system classes are on every cluster, and clusters may reject these outside kube-system. Pipelines go "
     "on serving while the operator is away. priorityClassName sets one."
 )
 INSTANCE: Final = (
@@ -139,7 +141,7 @@ NETWORKING: Final = (
     "name, and no list. Services, endpoints and endpoint slices, which the check also names, it has no verb on."
 )
 REGISTRY: Final = (
-    "The check trusts the registries of three cloud vendors. The default names none, for the images are not published: "
+    "The check trusts the registries of three cloud vendors. The default names none, as the images are not published: "
     "who installs builds them, pushes them where they like and names that in image.repository."
 )
 ACCEPTED: Final[dict[tuple[str, str, str], str]] = {
@@ -181,7 +183,7 @@ ACCEPTED: Final[dict[tuple[str, str, str], str]] = {
 
 
 def render(chart: Path, switches: str, folder: Path) -> None:
-    """Write the chart's objects into the folder, each into a file that tells its kind and name."""
+    """Write the chart's objects into the folder, each into a file named by its kind and name."""
     command = [str(helm()), "template", RELEASE, str(chart), "-n", NAMESPACE, "--kube-version", KUBERNETES]
     if switches:
         command += ["--set", switches]
@@ -196,7 +198,7 @@ def render(chart: Path, switches: str, folder: Path) -> None:
 
 
 def scan(scanner: Scanner, folder: Path) -> set[Finding]:
-    """What one scanner finds; its exit code tells of findings, so that only its output tells of a failure."""
+    """What one scanner finds; its exit code depends on the findings, so that only its output shows a failure."""
     given = sorted(folder.iterdir()) if scanner.takes_files else [folder]
     command = [scanner.name, *scanner.arguments.split(), *map(str, given)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -207,7 +209,7 @@ def scan(scanner: Scanner, folder: Path) -> set[Finding]:
 
 
 def version(scanner: Scanner) -> str:
-    """The version that the program tells of itself."""
+    """The version that the program prints."""
     done = subprocess.run([scanner.name, scanner.version], check=False, capture_output=True, text=True)
     found = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)
     return found[0] if found else "?"

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from http_load import Target, compared, paired
 
-from local_runner import as_in_pods, rendered, running
+from support.local.runner import as_in_pods, rendered, running
 
 TEXT = "The replicas of the first deployment came up within a minute, and every request since was answered. " * 3
 # Of a long text a CPU makes no more in a batch than one by one: arithmetic is all it does then.

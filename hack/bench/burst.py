@@ -31,7 +31,8 @@ from audit import AuditLog
 from load import burst, named, raw_applies
 from result import BurstResult, IdleResult, RestartResult, Result, quantile
 
-from control_plane import ControlPlane, Manifest, OperatorProcess, install_crds, kuberay_crds
+from support.control_plane import ControlPlane, Manifest, OperatorProcess, install_crds
+from support.kuberay.crds import kuberay_crds
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "manifests" / "samples" / "quickstart.yaml"
@@ -52,9 +53,9 @@ class Benchmark:
         log = control_plane.directory / "operator.log"
         self._operator = OperatorProcess(control_plane.kubeconfig_of("operator"), log)
         machine = {"cores": os.cpu_count(), "python": platform.python_version(), "platform": platform.platform()}
-        directory, source = kuberay_crds()
-        self._result = Result(count=count, machine=machine, kuberay_crds=source)
-        install_crds(self._admin, directory)
+        crds = kuberay_crds()
+        self._result = Result(count=count, machine=machine, kuberay_crds=crds.source)
+        install_crds(self._admin, crds.directory)
         install_crds(self._admin, REPOSITORY / "manifests" / "crds")
         self._admin.bind("operator", "cluster-admin")
         self._admin.create_namespace(NAMESPACE)
@@ -164,8 +165,7 @@ class Benchmark:
 def rendered_rayservice() -> Manifest:
     """What the operator would apply for the sample."""
     command = [sys.executable, "-P", "-m", "llmpipeline", "render", "-f", str(SAMPLE)]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator")}
-    output = subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+    output = subprocess.run(command, check=True, capture_output=True).stdout
     documents: list[Manifest] = [it for it in yaml.safe_load_all(output) if it]
     return next(it for it in documents if it["kind"] == "RayService")
 

@@ -14,7 +14,7 @@ import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.dynamic import DynamicClient
 
-from control_plane import ControlPlane, Manifest
+from support.control_plane import ControlPlane, Manifest
 
 IN_FLIGHT = 16
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"

@@ -26,9 +26,9 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from child_process import free_port
 from llmpipeline_serve.local.tiny.llama import make_tiny_llama
-from local_runner import START_SECONDS, as_in_pods, rendered, running, sample_apps
+from support.child_process import free_port
+from support.local.runner import START_SECONDS, as_in_pods, rendered, running, sample_apps
 
 STOP_SECONDS = 90
 WARM_UP_REQUESTS = 64

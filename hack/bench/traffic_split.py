@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from http_load import Target, compared, paired
 
-from child_process import free_port
-from local_runner import Runner, as_in_pods, rendered, running
+from support.child_process import free_port
+from support.local.runner import Runner, as_in_pods, rendered, running
 
 SMALL = {"cpus": "100m"}
 CLIENTS = 16

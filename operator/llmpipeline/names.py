@@ -1,6 +1,8 @@
 """The names that other programs see: they are a promise and change only with the API version."""
 
-from typing import Final
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 GROUP: Final = "serving.llmpipeline.dev"
 VERSION: Final = "v1alpha1"
@@ -15,11 +17,15 @@ RAY_VERSION: Final = "v1"
 RAY_API_VERSION: Final = f"{RAY_GROUP}/{RAY_VERSION}"
 RAY_SERVICE_KIND: Final = "RayService"
 RAY_SERVICE_PLURAL: Final = "rayservices"
-
+RAY_CLUSTER_KIND: Final = "RayCluster"
 RAY_CLUSTER_PLURAL: Final = "rayclusters"
+POD_KIND: Final = "Pod"
 
-# What is made around a RayService: API group and version, kind, plural. In the order in which rights are asked for.
-SURROUNDINGS: Final = (
+# An object of Kubernetes as JSON has it.
+Manifest = dict[str, Any]
+
+# The companion objects of a RayService: API group and version, kind, plural, in the order of `rights`.
+COMPANIONS: Final = (
     ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     ("networking.k8s.io/v1", "Ingress", "ingresses"),
@@ -35,55 +41,58 @@ LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_PIPELINE: Final = f"{GROUP}/pipeline"
-# KubeRay's, on the Ray Pods: head or worker.
-LABEL_NODE_TYPE: Final = "ray.io/node-type"
 MANAGED_BY: Final = "llmpipeline-operator"
 
-# Condition types. `Accepted`: the spec can work. `Applied`: KubeRay has it. `Progressing`: something still moves.
-# `Ready`: every app answers.
-ACCEPTED: Final = "Accepted"
-APPLIED: Final = "Applied"
-PROGRESSING: Final = "Progressing"
-READY: Final = "Ready"
-
-
-class Reason:
-    """Reasons of conditions, each with what it says.
-
-    A reason is the machine's half of a condition: alerts and scripts match on it, so none is ever renamed.
-    """
-
-    # Accepted
-    VALID: Final = "Valid"
-    INVALID_SPEC: Final = "InvalidSpec"  # the spec contradicts itself or this operator does not know a field
-    DOES_NOT_FIT: Final = "DoesNotFit"  # a replica fits no Pod of any worker group
-    # Applied
-    APPLIED: Final = "Applied"
-    NOT_ACCEPTED: Final = "NotAccepted"  # nothing was sent: the RayService, if any, is as it was
-    NAME_TAKEN: Final = "NameTaken"  # a RayService of this name belongs to somebody else
-    REFUSED: Final = "Refused"  # the API server refused the RayService; the message is its own
-    FORBIDDEN: Final = "Forbidden"  # the operator may not write RayServices here
-    KUBERAY_MISSING: Final = "KubeRayMissing"  # there is no such resource as a RayService
-    PARTLY_APPLIED: Final = "PartlyApplied"  # KubeRay has the RayService; something around it was refused
-    TERMINATING: Final = "Terminating"  # the RayService of a former pipeline of this name is still being deleted
-    # Progressing
-    SETTLED: Final = "Settled"
-    INITIALIZING: Final = "Initializing"  # the first Ray cluster comes up
-    DEPLOYING: Final = "Deploying"  # apps change in place
-    UPGRADING: Final = "Upgrading"  # a new Ray cluster comes up beside the one that serves
-    WAITING_FOR_KUBERAY: Final = "WaitingForKubeRay"  # KubeRay has not looked at the newest RayService yet
-    SUSPENDING: Final = "Suspending"  # everything is being taken down, as spec.suspend asks
-    SUSPENDED: Final = "Suspended"  # nothing runs, as spec.suspend asks
-    ROLLING_BACK: Final = "RollingBack"  # requests move back to the old cluster
-    STALLED: Final = "Stalled"  # KubeRay has given up; somebody has to act
-    # Ready
-    APPS_RUNNING: Final = "AppsRunning"
-    SERVING_OLD_CLUSTER: Final = "ServingOldCluster"  # during an upgrade KubeRay does not look at the serving apps
-    APPS_DEPLOYING: Final = "AppsDeploying"
-    APPS_FAILED: Final = "AppsFailed"
-    NO_ENDPOINTS: Final = "NoEndpoints"
-    PODS_FAILING: Final = "PodsFailing"  # Ray Pods cannot be made or do not start: an image, a quota, a missing secret
-    NOT_APPLIED: Final = "NotApplied"
-
+# On what the operator makes: a digest of the manifest that was applied. On a RayService also the generation of the
+# pipeline that it came from, whether all companion objects are as that asks, and what the last change of the spec did.
+ANNOTATION_DIGEST: Final = f"{GROUP}/digest"
+ANNOTATION_GENERATION: Final = f"{GROUP}/generation"
+ANNOTATION_COMPLETE: Final = f"{GROUP}/complete"
+ANNOTATION_LAST_EDIT: Final = f"{GROUP}/last-edit"
 
 SERVE_PORT: Final = 8000
+
+
+# DNS subdomains, which the names of objects are. A name in a status is input: it may be anything.
+_OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LONGEST_NAME: Final = 253
+
+
+def is_object_name(name: str) -> bool:
+    """Whether this can be the name of an object or a namespace: `..` and `a/b` cannot."""
+    return len(name) <= _LONGEST_NAME and _OBJECT_NAME.fullmatch(name) is not None
+
+
+def head_policy(pipeline: str) -> str:
+    """The name of the NetworkPolicy of a head Pod alone. No pipeline has a dot in its name, so none can share it."""
+    return f"{pipeline}.head"
+
+
+def companion_names(kind: str, pipeline: str) -> tuple[str, ...]:
+    """What the companion objects of a kind may be called."""
+    return (pipeline, head_policy(pipeline)) if kind == "NetworkPolicy" else (pipeline,)
+
+
+class Key(NamedTuple):
+    """Which pipeline, or which other object of its kind."""
+
+    namespace: str
+    name: str
+
+
+class Object(NamedTuple):
+    """Which object: its kind, and where it is."""
+
+    kind: str
+    key: Key
+
+
+def object_of(manifest: Manifest) -> Object:
+    """Which object a manifest is of."""
+    metadata = manifest["metadata"]
+    return Object(manifest["kind"], Key(metadata["namespace"], metadata["name"]))
+
+
+def without_none(fields: Mapping[str, Any]) -> Manifest:
+    """The fields that have a value: what is left out of a manifest has the default of who reads it."""
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,9 +1,9 @@
-"""What is wrong with a resource, said so that a person can mend it."""
+"""What is wrong with a resource, said so that a person can fix it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from llmpipeline.names import Reason
+from llmpipeline.conditions import Accepted, Reason
 
 Path = tuple[str | int, ...]
 
@@ -15,14 +15,14 @@ class Problem:
     Attributes:
         path: Where, from the root of the document: `("spec", "apps", 0, "routePrefix")`.
         message: What is wrong, without the path.
-        remedy: What to do about it; empty where the message says it.
+        remedy: What to do about it; empty if the message says it.
         reason: The condition reason that the operator reports for it.
     """
 
     path: Path
     message: str
     remedy: str = ""
-    reason: str = Reason.INVALID_SPEC
+    reason: Reason = Accepted.INVALID_SPEC
 
     def __str__(self) -> str:
         text = f"{format_path(self.path)}: {self.message}" if self.path else self.message

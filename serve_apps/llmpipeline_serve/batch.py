@@ -11,8 +11,8 @@ from ray.serve import Application
 from starlette.requests import Request
 from starlette.responses import Response
 
-from llmpipeline_serve.args import BatchArgs, BatchSettings
 from llmpipeline_serve.batching import Batcher, Work
+from llmpipeline_serve.contract.batch import BatchArgs, BatchSettings
 from llmpipeline_serve.custom_code import load
 from llmpipeline_serve.front import Answer, Front
 from llmpipeline_serve.text import Text
@@ -41,11 +41,16 @@ class Batch:
     def __init__(self, args: BatchArgs) -> None:
         self._front = Front(args.limits)
         self._item: type[TextItem | AnyItem] = AnyItem if args.custom else TextItem
-        self._batcher = Batcher(_work(args))
+        # By then every request in it has been answered with 504, and some more.
+        self._batcher = Batcher(_work(args), hung_seconds=3 * args.limits.timeout_seconds)
 
     def reconfigure(self, settings: dict[str, Any]) -> None:
         """Take other batch settings while running; Serve calls it with the `user_config`."""
         self._batcher.configure(BatchSettings.model_validate(settings))
+
+    async def check_health(self) -> None:
+        """Raise if the function hangs: Serve then replaces this replica."""
+        self._batcher.check_health()
 
     async def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""
@@ -63,7 +68,9 @@ def _work(args: BatchArgs) -> Work:
         return load(args.custom.import_path)
     from llmpipeline_serve.text_models import text_model
 
-    return text_model(args.classify or args.embed)
+    model = args.classify or args.embed
+    assert model
+    return text_model(model)
 
 
 def build(args: BatchArgs) -> Application:

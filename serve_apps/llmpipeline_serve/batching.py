@@ -5,17 +5,20 @@ works can no longer join, and without a wait every batch is of one (Ray 2.60, do
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 from ray.serve.metrics import Histogram
 
-from llmpipeline_serve.args import BatchSettings
+from llmpipeline_serve.contract.batch import BatchSettings
 
 Work = Callable[[Sequence[Any]], Sequence[Any]]
 
+# For a deployment that does not know how long its requests may take.
+HUNG_SECONDS: Final = 300.0
 _SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 
@@ -27,14 +30,22 @@ class Batcher:
     that has come by then.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, hung_seconds: float = HUNG_SECONDS) -> None:
+        """Take the function; a batch that takes longer than `hung_seconds` has hung."""
         self._work = work
+        self._hung_seconds = hung_seconds
+        self._began: float | None = None
         self._settings = BatchSettings()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch")
         self._waiting: deque[tuple[Any, asyncio.Future[Any], float]] = deque()
         self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._sizes = Histogram("llmpipeline_batch_size", "Items in one call of the model.", _SIZES)
+
+    def check_health(self) -> None:
+        """Raise if the function has hung: the event loop is free all the while, so nothing else would notice."""
+        if self._began is not None and time.monotonic() - self._began > self._hung_seconds:
+            raise RuntimeError(f"a batch has taken more than {self._hung_seconds:g} seconds")
 
     def configure(self, settings: BatchSettings) -> None:
         """Take other settings, from the next batch on."""
@@ -61,7 +72,11 @@ class Batcher:
                 continue
             self._sizes.observe(len(wanted))
             items = [item for item, _ in wanted]
-            results = await loop.run_in_executor(self._thread, one_by_one_if_needed, self._work, items)
+            self._began = time.monotonic()
+            try:
+                results = await loop.run_in_executor(self._thread, results_of, self._work, items)
+            finally:
+                self._began = None
             for (_, answer), result in zip(wanted, results, strict=True):
                 if answer.done():
                     continue
@@ -83,17 +98,18 @@ class Batcher:
                 return
 
 
-def one_by_one_if_needed(work: Work, items: Sequence[Any]) -> list[Any]:
-    """Return a result or an exception for each item. A batch that fails as a whole is done again, one by one.
+def results_of(work: Work, items: Sequence[Any]) -> list[Any]:
+    """Return a result or an exception for each item. A batch that fails as a whole is done again in halves.
 
-    Otherwise one bad item would fail all those that happen to wait beside it.
+    Otherwise one bad item would fail all those that happen to wait with it. It costs two calls for each halving.
     """
     try:
         return _done(work, items)
     except Exception as error:
         if len(items) == 1:
             return [error]
-    return [result for item in items for result in one_by_one_if_needed(work, [item])]
+    middle = len(items) // 2
+    return results_of(work, items[:middle]) + results_of(work, items[middle:])
 
 
 def _done(work: Work, items: Sequence[Any]) -> list[Any]:

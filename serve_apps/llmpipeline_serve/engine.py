@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 from vllm.engine.arg_utils import AsyncEngineArgs
@@ -10,28 +9,17 @@ from vllm.exceptions import VLLMValidationError
 from vllm.inputs import TokensPrompt
 from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
 
-from llmpipeline_serve.args import EngineArgs
-from llmpipeline_serve.errors import invalid
+from llmpipeline_serve.completion import Piece
+from llmpipeline_serve.contract.models import EngineArgs
+from llmpipeline_serve.errors import invalid, overloaded
 from llmpipeline_serve.model_source import fetch
+from llmpipeline_serve.replica import end_soon
 
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of an answer.
-
-    Attributes:
-        text: What was added to the answer since the last piece.
-        prompt_tokens: Of the whole prompt.
-        completion_tokens: Of the whole answer so far.
-        finish_reason: `stop` or `length` in the last piece, None before.
-    """
-
-    text: str
-    prompt_tokens: int
-    completion_tokens: int
-    finish_reason: str | None
+# A new replica has to load the model.
+_RETRY_SECONDS = 5
 
 
 class Engine:
@@ -53,7 +41,7 @@ class Engine:
     async def generate(
         self, prompt: str, sampling: dict[str, Any], *, stream: bool = False, exact: bool = False
     ) -> AsyncIterator[Piece]:
-        """Answer a prompt. Whoever stops iterating, or is cancelled, frees the engine's slot.
+        """Answer a prompt. A caller that stops iterating, or is cancelled, frees the engine's slot.
 
         Args:
             prompt: The text, not empty.
@@ -62,7 +50,9 @@ class Engine:
             exact: Whether `max_tokens` was asked for, so that a prompt which leaves fewer is an error; else it is cut.
 
         Raises:
-            ApiError: The model does not take the prompt, or not with that many tokens of answer.
+            ApiError: The model does not take the prompt, or not with that many tokens of answer. Or the engine is dead:
+                the process then ends after the answer, because a replica that fails at once has the shortest queue and
+                would draw requests until the next health checks.
         """
         tokens = self._tokens(prompt)
         left = self._most_tokens - len(tokens)
@@ -78,10 +68,14 @@ class Engine:
             raise invalid(str(error), getattr(error, "parameter", None)) from error
         outputs = self._llm.generate(TokensPrompt(prompt_token_ids=tokens), parameters, request_id=uuid.uuid4().hex)
         count = 0
-        async for output in outputs:
-            (answer,) = output.outputs
-            count += len(answer.token_ids)
-            yield Piece(answer.text, len(tokens), count, answer.finish_reason)
+        try:
+            async for output in outputs:
+                (answer,) = output.outputs
+                count += len(answer.token_ids)
+                yield Piece(answer.text, len(tokens), count, answer.finish_reason)
+        except EngineDeadError as error:
+            end_soon("the engine has died")
+            raise overloaded("the engine has died; a new replica takes over", _RETRY_SECONDS) from error
 
     def _tokens(self, prompt: str) -> list[int]:
         tokens: list[int] = self._llm.get_tokenizer().encode(prompt)

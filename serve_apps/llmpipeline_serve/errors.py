@@ -10,7 +10,7 @@ class ApiError(Exception):
     def __init__(
         self, status: int, kind: str, message: str, field: str | None = None, headers: dict[str, str] | None = None
     ) -> None:
-        """Take what the client is told.
+        """Take what the client gets.
 
         Args:
             status: The HTTP status code.
@@ -63,6 +63,6 @@ def failed_upstream(message: str, at: str | None = None) -> ApiError:
 
 
 def internal() -> ApiError:
-    """A mistake of ours or of the model's. What it was stands in the log and not in the answer."""
+    """A fault of the app or of the model. The cause is in the log and not in the answer."""
     message = "the app failed; its log has the cause, under the request id that the X-Request-ID header names"
     return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", message)

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from ray.exceptions import RayActorError, RayTaskError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from llmpipeline_serve.args import Limits
-from llmpipeline_serve.errors import ApiError, internal, invalid, overloaded, timed_out, too_large
+from llmpipeline_serve import strict_json
+from llmpipeline_serve.contract.base import Limits
+from llmpipeline_serve.errors import ApiError, invalid, too_large
+from llmpipeline_serve.responses import error_response, explain
 
 Body = TypeVar("Body", bound=BaseModel)
 Answer = dict[str, object] | AsyncIterator[dict[str, object]]
@@ -89,31 +89,6 @@ class Front:
         yield b"data: [DONE]\n\n"
 
 
-def translated(error: Exception) -> Exception:
-    """What asking another deployment raised: its own error without Ray's wrapping, or that it takes no request now."""
-    if isinstance(error, BackPressureError):
-        return overloaded("the queue is full; try again later")
-    if isinstance(error, RayActorError | DeploymentUnavailableError):
-        return overloaded("a replica is being replaced; try again", retry_after_seconds=5)
-    return error.cause if isinstance(error, RayTaskError) and isinstance(error.cause, Exception) else error
-
-
-def explain(error: Exception, timeout_seconds: float) -> ApiError:
-    """Any error as the client is told of it. What the client cannot mend is logged and not told."""
-    error = translated(error)
-    if isinstance(error, ApiError):
-        return error
-    if isinstance(error, TimeoutError):
-        return timed_out(f"no answer within {timeout_seconds:g} seconds")
-    logger.error("request failed", exc_info=error)
-    return internal()
-
-
-def error_response(error: ApiError) -> Response:
-    """The error as an answer."""
-    return JSONResponse(error.body, error.status, error.headers)
-
-
 async def read(request: Request, most_bytes: int) -> bytes:
     """The request's body. Stops reading where it becomes too long, whatever its Content-Length says."""
     chunks: list[bytes] = []
@@ -129,7 +104,7 @@ async def read(request: Request, most_bytes: int) -> bytes:
 def parse(body: bytes, model: type[Body]) -> Body:
     """The body as the app's own type, or an error that names the field."""
     try:
-        content = json.loads(body)
+        content = strict_json.loads(body)
     except (ValueError, RecursionError) as error:
         raise invalid(f"the body is not JSON: {error}") from error
     if not isinstance(content, dict):

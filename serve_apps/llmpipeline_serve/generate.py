@@ -4,7 +4,7 @@ A Serve config names it as `import_path: llmpipeline_serve.generate:build`.
 """
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from ray import serve
@@ -12,12 +12,10 @@ from ray.serve import Application
 from starlette.requests import Request
 from starlette.responses import Response
 
-from llmpipeline_serve.args import GenerateArgs, SamplingArgs
+from llmpipeline_serve.completion import Piece, sampling_of
+from llmpipeline_serve.contract.generate import GenerateArgs
 from llmpipeline_serve.front import Answer, Front
 from llmpipeline_serve.text import Text
-
-if TYPE_CHECKING:
-    from llmpipeline_serve.engine import Piece
 
 _Stop = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 _Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
@@ -41,18 +39,6 @@ class GenerateRequest(BaseModel):
     frequency_penalty: _Penalty | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
     ignore_eos: bool | None = None
-
-
-def sampling_of(defaults: SamplingArgs, given: dict[str, Any]) -> dict[str, Any]:
-    """VLLM's sampling parameters: what is given, else the defaults."""
-    chosen = {**defaults.model_dump(), **{name: value for name, value in given.items() if value is not None}}
-    return {**chosen, "stop": list(chosen["stop"])}
-
-
-def told(piece: "Piece") -> dict[str, object]:
-    """The last piece of an answer, or the whole of it, with its token counts in the OpenAI API's words."""
-    usage = {"prompt_tokens": piece.prompt_tokens, "completion_tokens": piece.completion_tokens}
-    return {"text": piece.text, "finish_reason": piece.finish_reason, "usage": usage}
 
 
 @serve.deployment
@@ -84,17 +70,17 @@ class Generate:
         first = await anext(pieces)
         if body.stream:
             return _events(first, pieces)
-        return told(first)
+        return first.as_answer()
 
 
-async def _events(first: "Piece", rest: "AsyncIterator[Piece]") -> AsyncIterator[dict[str, object]]:
+async def _events(first: Piece, rest: AsyncIterator[Piece]) -> AsyncIterator[dict[str, object]]:
     yield _event(first)
     async for piece in rest:
         yield _event(piece)
 
 
-def _event(piece: "Piece") -> dict[str, object]:
-    return told(piece) if piece.finish_reason else {"text": piece.text}
+def _event(piece: Piece) -> dict[str, object]:
+    return piece.as_answer() if piece.finish_reason else {"text": piece.text}
 
 
 def build(args: GenerateArgs) -> Application:

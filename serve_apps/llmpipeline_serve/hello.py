@@ -7,7 +7,7 @@ from ray import serve
 from ray.serve import Application
 from starlette.requests import Request
 
-from llmpipeline_serve.args import HelloArgs
+from llmpipeline_serve.contract.hello import HelloArgs
 
 
 @serve.deployment

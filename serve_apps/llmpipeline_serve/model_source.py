@@ -4,9 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from llmpipeline_serve.args import ModelArgs
-
-_CACHE_VARIABLE = "LLMPIPELINE_MODEL_CACHE"
+from llmpipeline_serve.contract.environment import STORE_CACHE
+from llmpipeline_serve.contract.models import ModelArgs
 
 
 def fetch(model: ModelArgs) -> str:
@@ -36,7 +35,7 @@ def _from_object_store(uri: str) -> Path:
     """A folder of an object store as a local one: complete, or not there at all."""
     from pyarrow import fs
 
-    cache = Path(os.environ.get(_CACHE_VARIABLE) or Path.home() / ".cache" / "llmpipeline")
+    cache = Path(os.environ.get(STORE_CACHE) or Path.home() / ".cache" / "llmpipeline")
     folder = cache / hashlib.sha256(uri.encode()).hexdigest()[:24]
     if folder.is_dir():
         return folder

@@ -1,14 +1,14 @@
 """Models of Transformers that work on texts in batches: classify, embed, summarize."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from llmpipeline_serve.args import ClassifyArgs, EmbedArgs, SummarizeArgs
 from llmpipeline_serve.batching import Work
+from llmpipeline_serve.contract.texts import ClassifyArgs, EmbedArgs, SummarizeArgs, TextModelArgs
 from llmpipeline_serve.model_source import fetch
 
 # What tokenizers say that know no bound.
@@ -97,11 +97,11 @@ class Summarizer(_TextModel):
         return results
 
 
-def text_model(args: ClassifyArgs | EmbedArgs | SummarizeArgs | None) -> Work:
+def text_model(args: TextModelArgs) -> Work:
     """The model for this work."""
-    if isinstance(args, ClassifyArgs):
-        return Classifier(args)
-    if isinstance(args, EmbedArgs):
-        return Embedder(args)
-    assert args
-    return Summarizer(args)
+    models: dict[type[TextModelArgs], Callable[[Any], Work]] = {
+        ClassifyArgs: Classifier,
+        EmbedArgs: Embedder,
+        SummarizeArgs: Summarizer,
+    }
+    return models[type(args)](args)

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pytest
-from asking import HUB, SMALL, Answer, ask
 
-from control_plane import eventually
-from local_runner import Runner, as_in_pods, rendered, running
+from support.control_plane import eventually
+from support.local.asking import HUB, SMALL, Answer, ask
+from support.local.runner import Runner, as_in_pods, rendered, running
 
 # The runner's logical CPUs need not exist: each model's replica takes one, and its engine another.
 CPUS = 32

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import examples, shape
 
 from llmpipeline_serve.local.ask import ask
 from llmpipeline_serve.local.job import Application
-from local_runner import START_SECONDS, STOP_SECONDS, Runner, rendered, running, sample_apps
+from support.local.runner import START_SECONDS, STOP_SECONDS, Runner, rendered, running, sample_apps
+from support.pages import examples, shape
 
 # The applications of the sample, as the cluster's Ray would get them.
 HELLO, CHAT = rendered(*sample_apps("quickstart"))
@@ -162,23 +162,24 @@ def test_check_asks_and_stops(start: Any) -> None:
     assert runner.left() == []
 
 
-@pytest.mark.parametrize(
-    ("app", "named"),
-    [
-        (
-            {"name": "mine", "route_prefix": "/", "import_path": "my_missing_app:build"},
-            "No module named 'my_missing_app'",
-        ),
-        (HELLO | {"args": {"mesage": "hi"}}, "mesage Extra inputs are not permitted"),
-    ],
-)
-def test_an_app_that_fails(start: Any, app: dict[str, Any], named: str) -> None:
-    runner = start(app)
+def test_an_app_that_fails(start: Any) -> None:
+    runner = start({"name": "mine", "route_prefix": "/", "import_path": "my_missing_app:build"})
     assert runner.process.wait(START_SECONDS) == 1
     said = "".join(runner.err)
-    assert f"app {app['name']} is DEPLOY_FAILED: " in said
-    assert named in said
+    assert "app mine is DEPLOY_FAILED: " in said
+    assert "No module named 'my_missing_app'" in said
     assert "Traceback" not in said
     logs = Path(said.partition("full logs: ")[2].splitlines()[0])
     assert list(logs.iterdir())
+    assert runner.left() == []
+
+
+def test_an_argument_that_an_app_does_not_take(start: Any) -> None:
+    """Said before anything is deployed, so there are no logs to name."""
+    runner = start(HELLO | {"args": {"mesage": "hi"}})
+    assert runner.process.wait(START_SECONDS) == 1
+    said = "".join(runner.err)
+    assert "app hello: args.mesage: Extra inputs are not permitted" in said
+    assert "full logs" not in said
+    assert "Traceback" not in said
     assert runner.left() == []

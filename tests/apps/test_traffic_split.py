@@ -16,7 +16,8 @@ import aiohttp
 import psutil
 import pytest
 
-from local_runner import ROOT, Runner, as_in_pods, rendered, running, sample_apps
+from support.local.runner import Runner, as_in_pods, rendered, running, sample_apps
+from support.repository import ROOT
 
 SAMPLE = ROOT / "manifests" / "samples" / "traffic-split.yaml"
 PAGE = ROOT / "docs" / "apps" / "traffic-split.md"
@@ -104,10 +105,13 @@ async def test_a_request_reaches_the_variant_as_it_was(
         async with client.request(method, f"{runner.url}/{app}{path}", headers=picked, **sent) as answer:
             body = await answer.read()
             shown = json.loads(body) if body else {}
+            if shown:
+                # `connection` is between two neighbours: whether the one before the variant closes is no part of it.
+                shown["headers"] = [pair for pair in shown["headers"] if pair[0] != "connection"]
             answers.append((answer.status, answer.headers["X-Seen-Method"], answer.headers["X-Request-ID"], shown))
     direct, passed = answers
     if method != "HEAD":
-        assert passed[3]["headers"].pop() == ["x-llmpipeline-split", "ab"]
+        passed[3]["headers"].remove(["x-llmpipeline-split", "ab"])
         assert passed[3]["path"] == "/about/x%2Fy%20z/%C3%A9"
     assert passed == direct
 

@@ -2,16 +2,15 @@
 
 import re
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from kube_assets import helm
 from llmpipeline.rights import RIGHTS
+from support.control_plane.assets import helm
+from support.repository import CHART
 
-CHART = Path(__file__).resolve().parents[2] / "charts" / "llmpipeline-operator"
 OPERATOR_ROLES = ("op-llmpipeline", "op-llmpipeline-lease")
 
 
@@ -49,7 +48,15 @@ def test_the_operator_may_do_what_it_does_and_no_more() -> None:
     ]
     for rule in rules:
         assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
-        assert not {"secrets", "pods", "pods/exec", "roles", "rolebindings"} & set(rule["resources"])
+        assert not {"secrets", "pods/exec", "pods/log", "roles", "rolebindings"} & set(rule["resources"])
+
+
+def test_reading_pods_can_be_switched_off() -> None:
+    for settings in ((), ("watchNamespaces={ml}",)):
+        roles = [it for it in render("readPods=false", *settings) if it["metadata"]["name"] == "op-llmpipeline"]
+        rules = [rule for role in roles for rule in role.get("rules", ())]
+        assert "rayservices" in {resource for rule in rules for resource in rule["resources"]}
+        assert not [rule for rule in rules if "" in rule["apiGroups"]], "Pods and events are of the core group"
 
 
 def test_for_chosen_namespaces_it_gets_no_right_on_the_cluster() -> None:
@@ -58,7 +65,6 @@ def test_for_chosen_namespaces_it_gets_no_right_on_the_cluster() -> None:
     assert of_kind(manifests, "ClusterRoleBinding") == {}
     roles = [item for item in manifests if item["kind"] == "Role" and item["metadata"]["name"] == "op-llmpipeline"]
     assert {role["metadata"]["namespace"] for role in roles} == {"ml", "search"}
-    assert all("customresourcedefinitions" not in str(role["rules"]) for role in roles)
     (deployment,) = of_kind(manifests, "Deployment").values()
     arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
     assert arguments[-2:] == ["--namespace=ml", "--namespace=search"]
@@ -95,6 +101,31 @@ def test_its_pods_are_restricted() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert deployment["spec"]["replicas"] == 2
+
+
+def test_its_token_is_valid_for_an_hour() -> None:
+    """3607 is the one number of seconds that API servers extend to a year."""
+    (deployment,) = of_kind(render(), "Deployment").values()
+    volumes = deployment["spec"]["template"]["spec"]["volumes"]
+    sources = [source for volume in volumes for source in volume.get("projected", {}).get("sources", ())]
+    (token,) = [source["serviceAccountToken"] for source in sources if "serviceAccountToken" in source]
+    assert token["expirationSeconds"] == 3600
+
+
+def test_who_may_reach_its_port() -> None:
+    (policy,) = of_kind(render(), "NetworkPolicy").values()
+    assert policy["spec"]["ingress"] == [{"ports": [{"protocol": "TCP", "port": 8080}]}]
+    setting = "networkPolicy.from[0].namespaceSelector.matchLabels.team=monitoring"
+    (policy,) = of_kind(render(setting), "NetworkPolicy").values()
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}]
+
+
+@pytest.mark.parametrize(("settings", "namespace"), [((), "kuberay"), (("kuberayNamespace=ray-system",), "ray-system")])
+def test_where_kuberay_is(settings: tuple[str, ...], namespace: str) -> None:
+    (deployment,) = of_kind(render(*settings), "Deployment").values()
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert f"--kuberay-namespace={namespace}" in arguments
 
 
 @pytest.mark.parametrize(

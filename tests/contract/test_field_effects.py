@@ -1,53 +1,46 @@
-"""What an edit of each field of `spec` does: no field without a row, every row true, and the page's table with them."""
+"""What a change of each field of `spec` does: no field without a row, every row true, and the page's table of them."""
 
 import json
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
-from field_edits import Document, Row
-from field_effects import IGNORED, NOTHING, document, fields, rows
-from field_table import DEPLOYMENTS, SOURCES, table
 
-from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline import desired
+from llmpipeline.desired import Desired, Rejected
 from llmpipeline.effect import effect_of
-from llmpipeline.plan.plan import make_plan
-from llmpipeline.plan.types import Plan
-from llmpipeline.render.manifests import manifests
+from support.effects.edits import Document, Row
+from support.effects.rows import IGNORED, NOTHING, document, fields, rows
+from support.effects.table import table
+from support.repository import DOCS
 
-PAGE = Path(__file__).parents[2] / "docs" / "edits.md"
+PAGE = DOCS / "updates.md"
 BEGIN, END = "<!-- fields: begin -->\n\n", "\n<!-- fields: end -->"
-REPLACED = re.compile(r"Ray Serve replaces every replica of (apps? )?")
-Made = tuple[list[Document], Plan]
+REPLACED = re.compile(r"Ray Serve restarts every replica of (apps? )?")
 
 
-def made(spec: Document) -> Made:
-    """The manifests of a spec, the RayService last, and its plan."""
+def made(spec: Document) -> Desired | Rejected:
+    """What a cluster should have for a spec."""
     return _made(json.dumps(spec))
 
 
 @cache
-def _made(spec: str) -> Made:
-    parsed = parse(document(json.loads(spec)))
-    assert isinstance(parsed, LLMPipeline), parsed
-    plan = make_plan(parsed)
-    return manifests(parsed, plan), plan
+def _made(spec: str) -> Desired | Rejected:
+    return desired.compile(document(json.loads(spec)))
 
 
 def restarts(message: str) -> str:
-    """Whose replicas start anew, by what the effect says."""
-    told = REPLACED.search(message)
-    return "" if not told else "app" if told[1] else "deployment"
+    """Whose replicas restart, by what the effect says."""
+    found = REPLACED.search(message)
+    return "" if not found else "app" if found[1] else "deployment"
 
 
 def test_every_field_has_a_row() -> None:
     known = set(fields())
-    told = {row.field for row in rows()}
-    assert known - told == set(), "fields of the schema without a row in tests/shared/{app,cluster}_effects.py"
+    in_rows = {row.field for row in rows()}
+    assert known - in_rows == set(), "fields of the schema without a row in tests/support/effects/{apps,cluster}.py"
     holders = {field.rsplit(".", count)[0] for field in known for count in range(1, field.count("."))}
-    assert told - known - holders == set(), "rows of fields that the schema does not have"
+    assert in_rows - known - holders == set(), "rows of fields that the schema does not have"
 
 
 def test_a_row_is_there_once() -> None:
@@ -55,31 +48,25 @@ def test_a_row_is_there_once() -> None:
     assert len(set(titles)) == len(titles)
 
 
-def test_the_blocks_of_the_table_are_the_schemas() -> None:
-    """Those of a deployment, and of a model's source."""
-    for places, field in ((DEPLOYMENTS, ".maxOngoingRequests"), (SOURCES, ".huggingFace.repository")):
-        assert set(places) == {known.removesuffix(field) for known in fields() if known.endswith(field)}
-
-
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.title)
 def test_an_edit_does_what_its_row_says(row: Row) -> None:
-    before, plan_before = made(row.was)
-    after, plan = made(row.now)
-    assert plan_before.problems == ()
-    if row.kind == "Refused":
-        blamed = {".".join(str(part) for part in problem.path if isinstance(part, str)) for problem in plan.problems}
+    before, after = made(row.was), made(row.now)
+    assert isinstance(before, Desired)
+    if row.kind == "Rejected":
+        assert isinstance(after, Rejected)
+        blamed = {".".join(str(part) for part in problem.path if isinstance(part, str)) for problem in after.problems}
         assert row.field.rpartition(".")[0] in {field.rpartition(".")[0] for field in blamed}
         return
-    assert plan.problems == ()
-    effect = effect_of(before[-1], after[-1])
-    around = before[:-1] != after[:-1]
-    if row.kind in ("Nothing", "Around"):
-        assert (effect.kind, effect.fields, around) == ("None", (), row.kind == "Around")
+    assert isinstance(after, Desired)
+    effect = effect_of(before.service, after.service)
+    companions = before.companions != after.companions
+    if row.kind in ("Nothing", "Companions"):
+        assert (effect.kind, effect.fields, companions) == ("Unchanged", (), row.kind == "Companions")
         return
     assert effect.kind == row.kind
     assert effect.fields, "the edit changes nothing"
     if row.kind == "NewCluster":
-        assert effect.gpus_more == sum(group.gpus * group.hosts * group.replicas[0] for group in plan.groups)
+        assert effect.gpus_more == sum(group.gpus * group.hosts * group.replicas.minimum for group in after.plan.groups)
     else:
         assert effect.gpus_more == 0
         assert restarts(effect.message) == row.restarts
@@ -92,7 +79,7 @@ def test_nothing_is_ignored_without_a_reason() -> None:
 
 
 def test_ray_serve_says_so_too() -> None:
-    """All replicas of an app start anew where Ray Serve counts another version of it."""
+    """All replicas of an app restart if Ray Serve counts another version of it."""
     from ray.serve._private.deploy_utils import get_app_code_version
     from ray.serve.schema import ServeApplicationSchema
 
@@ -102,14 +89,16 @@ def test_ray_serve_says_so_too() -> None:
         return found
 
     def versions(spec: Document) -> dict[str, str]:
-        apps = json.loads(made(spec)[0][-1]["spec"]["serveConfigV2"])["applications"]
+        wanted = made(spec)
+        assert isinstance(wanted, Desired)
+        apps = json.loads(wanted.service["spec"]["serveConfigV2"])["applications"]
         return {app["name"]: version(json.dumps(app)) for app in apps}
 
     for row in rows():
         if row.kind in ("InPlace", "LivePatch", "AddWorkers"):
             before, after = versions(row.was), versions(row.now)
-            anew = any(before[name] != after[name] for name in before.keys() & after.keys())
-            assert anew == (row.restarts == "app"), row.title
+            restart = any(before[name] != after[name] for name in before.keys() & after.keys())
+            assert restart == (row.restarts == "app"), row.title
 
 
 def test_the_page_has_the_table(request: pytest.FixtureRequest) -> None:
@@ -118,5 +107,5 @@ def test_the_page_has_the_table(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--update-golden"):
         PAGE.write_text(text[:begin] + table(rows()) + text[end:])
         return
-    update = "write it anew: pytest tests/contract/test_field_effects.py --update-golden"
+    update = "write it again: pytest tests/contract/test_field_effects.py --update-golden"
     assert text[begin:end] == table(rows()), update

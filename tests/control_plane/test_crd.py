@@ -1,10 +1,10 @@
 """The CRD on a real API server: every rule accepts and refuses."""
 
 import pytest
-from bad_cluster_specs import CLUSTER_CASES
-from bad_specs import CASES, Case, sample
 
-from control_plane import Admin, ApiError
+from support.control_plane import Admin, ApiError
+from support.wrong_specs.cluster import CLUSTER_CASES
+from support.wrong_specs.specs import CASES, Case, sample
 
 API, PLURAL = "serving.llmpipeline.dev/v1alpha1", "llmpipelines"
 

@@ -5,11 +5,11 @@ KubeRay is the fake of `fake_kuberay`: it never changes a RayCluster, as the rea
 
 from typing import Any
 
-import fake_kuberay as kuberay
 import pytest
-from on_cluster import API, PLURAL, apply_sample, pipeline, rayservice, sample, settle, wait_for
 
-from control_plane import Admin, ApiError, eventually
+from support.control_plane import Admin, ApiError, eventually
+from support.control_plane import fake_kuberay as kuberay
+from support.control_plane.quickstart import API, PLURAL, apply_sample, pipeline, rayservice, sample, settle, wait_for
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -21,7 +21,9 @@ def serve(admin: Admin, namespace: str) -> str:
     apply_sample(admin, namespace)
     kuberay.make_ready(admin, namespace, "quickstart")
     wait_for(admin, namespace, "Ready", "True")
-    return str(kuberay.make_raycluster(admin, namespace, "quickstart")["metadata"]["name"])
+    raycluster = kuberay.make_raycluster(admin, namespace, "quickstart")
+    kuberay.run_pods(admin, raycluster)
+    return str(raycluster["metadata"]["name"])
 
 
 def edit(admin: Admin, namespace: str, document: dict[str, Any]) -> None:
@@ -92,7 +94,7 @@ SURROUNDED = {
 MADE = [
     ("policy/v1", "poddisruptionbudgets", "quickstart"),
     ("networking.k8s.io/v1", "networkpolicies", "quickstart"),
-    ("networking.k8s.io/v1", "networkpolicies", "quickstart-head"),
+    ("networking.k8s.io/v1", "networkpolicies", "quickstart.head"),
     ("networking.k8s.io/v1", "ingresses", "quickstart"),
 ]
 
@@ -121,20 +123,6 @@ def test_what_surrounds_it_comes_and_goes(admin: Admin, namespace: str) -> None:
     assert eventually(lambda: not any(made(admin, namespace)), 10, "all of it to be gone")
     assert admin.find("policy/v1", "poddisruptionbudgets", namespace, "theirs")
     assert rayservice(admin, namespace)
-
-
-def test_somebody_elses_budget_is_neither_taken_nor_deleted(admin: Admin, namespace: str) -> None:
-    metadata = {"name": "quickstart", "namespace": namespace}
-    theirs = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata}
-    before = admin.create("policy/v1", "poddisruptionbudgets", {**theirs, "spec": {"minAvailable": 3}})
-    document = sample(namespace)
-    document["spec"]["disruption"] = {"minAvailableWorkers": 1}
-    admin.create(API, PLURAL, document)
-    refused = wait_for(admin, namespace, "Applied", "False", "PartlyApplied")
-    assert "belongs to somebody else" in refused["message"]
-    admin.merge_patch(API, PLURAL, namespace, "quickstart", {"spec": {"disruption": None}})
-    wait_for(admin, namespace, "Applied", "True")
-    assert admin.get("policy/v1", "poddisruptionbudgets", namespace, "quickstart")["spec"] == before["spec"]
 
 
 def test_without_the_prometheus_operator_it_serves_all_the_same(admin: Admin, namespace: str) -> None:
@@ -182,7 +170,7 @@ def test_suspended(admin: Admin, namespace: str) -> None:
     assert service["spec"]["suspend"] is True
     kuberay.suspend(admin, namespace, "quickstart")
     wait_for(admin, namespace, "Ready", "False", "Suspended")
-    wait_for(admin, namespace, "Progressing", "False", "Suspended")
+    wait_for(admin, namespace, "Reconciling", "False", "Suspended")
     admin.merge_patch(API, PLURAL, namespace, "quickstart", {"spec": {"suspend": None}})
     assert wait_for_edit(admin, namespace, "Resume")
     resumed = rayservice(admin, namespace)

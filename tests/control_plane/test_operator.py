@@ -4,9 +4,12 @@ import json
 import time
 from collections.abc import Iterator
 
-import fake_kuberay as kuberay
 import pytest
-from on_cluster import (
+
+from llmpipeline import names
+from support.control_plane import Admin, OperatorProcess, eventually
+from support.control_plane import fake_kuberay as kuberay
+from support.control_plane.quickstart import (
     API,
     PLURAL,
     RAY,
@@ -20,8 +23,8 @@ from on_cluster import (
     versions,
     wait_for,
 )
-
-from control_plane import Admin, OperatorProcess, eventually, kuberay_crds
+from support.kuberay.crds import kuberay_crds
+from support.pipelines import desired_of
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -42,20 +45,18 @@ def test_first_light(admin: Admin, namespace: str) -> None:
     assert found["status"]["readyApps"] == "2/2"
     assert "finalizers" not in found["metadata"]
     assert "annotations" not in found["metadata"]
-    assert "annotations" not in service["metadata"]
+    assert set(service["metadata"]["annotations"]) == {
+        names.ANNOTATION_DIGEST,
+        names.ANNOTATION_GENERATION,
+        names.ANNOTATION_COMPLETE,
+    }
 
 
 def test_the_rendered_bytes_are_what_was_applied(admin: Admin, namespace: str) -> None:
-    from llmpipeline.api.parse import parse
-    from llmpipeline.api.pipeline import LLMPipeline
-    from llmpipeline.plan.plan import make_plan
-    from llmpipeline.render.rayservice import rayservice as render
-
     service = apply_sample(admin, namespace)
-    parsed = parse(pipeline(admin, namespace))
-    assert isinstance(parsed, LLMPipeline)
-    manifest = render(parsed, make_plan(parsed))
+    manifest = desired_of(pipeline(admin, namespace)).service
     assert service["spec"]["serveConfigV2"] == manifest["spec"]["serveConfigV2"]
+    manifest["metadata"]["annotations"] = service["metadata"]["annotations"]
     again = admin.apply(RAY, SERVICES, manifest, field_manager="llmpipeline-operator")
     assert again["metadata"]["resourceVersion"] == service["metadata"]["resourceVersion"]
 
@@ -94,7 +95,9 @@ def test_a_broken_edit_leaves_the_rayservice_as_it_was(admin: Admin, namespace: 
     assert "one replica needs 4 L4 GPUs" in refused["message"]
     assert "leave workers out" in refused["message"]
     wait_for(admin, namespace, "Applied", "False", "NotAccepted")
-    assert condition(admin, namespace, "Ready")["status"] == "True", "what runs goes on running"
+    wait_for(admin, namespace, "Stalled", "True", "DoesNotFit")
+    wait_for(admin, namespace, "Ready", "False", "DoesNotFit")
+    assert condition(admin, namespace, "Available")["status"] == "True", "what runs goes on running"
     after = rayservice(admin, namespace)
     assert after
     assert after["spec"] == before["spec"]
@@ -162,8 +165,9 @@ def test_while_a_new_cluster_comes_up_the_old_one_serves(admin: Admin, namespace
     kuberay.make_ready(admin, namespace, "quickstart")
     wait_for(admin, namespace, "Ready", "True", "AppsRunning")
     kuberay.start_upgrade(admin, namespace, "quickstart")
-    wait_for(admin, namespace, "Progressing", "True", "Upgrading")
-    wait_for(admin, namespace, "Ready", "True", "ServingOldCluster")
+    wait_for(admin, namespace, "Reconciling", "True", "Upgrading")
+    wait_for(admin, namespace, "Available", "True", "ServingOldCluster")
+    wait_for(admin, namespace, "Ready", "False", "Upgrading")
     kuberay.finish_upgrade(admin, namespace, "quickstart")
     wait_for(admin, namespace, "Ready", "True", "AppsRunning")
 
@@ -184,7 +188,7 @@ def test_a_head_that_does_not_start_is_told(admin: Admin, namespace: str) -> Non
     """No event of the RayService announces it: KubeRay writes it into the RayCluster alone (seen with 1.7.0)."""
     apply_sample(admin, namespace)
     kuberay.make_initializing(admin, namespace, "quickstart")
-    wait_for(admin, namespace, "Ready", "False", "NoEndpoints")
+    wait_for(admin, namespace, "Available", "False", "NoEndpoints")
     cluster = kuberay.make_raycluster(admin, namespace, "quickstart")["metadata"]["name"]
     not_ready = {
         "type": "HeadPodReady",
@@ -209,7 +213,7 @@ def old_kuberay(admin: Admin) -> Iterator[None]:
     """A KubeRay whose CRD does not know a field that we render, as one older than 1.7 would."""
     name = "rayservices.ray.io"
     whole = admin.get("apiextensions.k8s.io/v1", "customresourcedefinitions", None, name)
-    if "OUR STAND-IN" in kuberay_crds()[1]:
+    if not kuberay_crds().own:
         pytest.skip("the stand-in for KubeRay's CRDs accepts any spec")
     older = json.loads(json.dumps(whole))
     for version in older["spec"]["versions"]:
@@ -228,5 +232,5 @@ def old_kuberay(admin: Admin) -> Iterator[None]:
 
 def test_a_kuberay_too_old_for_a_field_is_a_condition(admin: Admin, namespace: str, old_kuberay: None) -> None:
     admin.create(API, PLURAL, sample(namespace))
-    refused = wait_for(admin, namespace, "Applied", "False", "Refused")
+    refused = wait_for(admin, namespace, "Applied", "False", "Rejected")
     assert "authOptions" in refused["message"]

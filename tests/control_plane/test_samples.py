@@ -6,14 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from control_plane import Admin, eventually
-from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.plan.plan import make_plan
-from llmpipeline.render.manifests import manifests
+from support import repository
+from support.control_plane import Admin, eventually
+from support.pipelines import desired_of
 
 API, PLURAL = "serving.llmpipeline.dev/v1alpha1", "llmpipelines"
-SAMPLES = sorted((Path(__file__).resolve().parents[2] / "manifests" / "samples").glob("*.yaml"))
+SAMPLES = sorted(repository.SAMPLES.glob("*.yaml"))
 PLURALS = {
     "RayService": "rayservices",
     "NetworkPolicy": "networkpolicies",
@@ -27,9 +25,7 @@ ELSEWHERE = {"PodMonitor", "HTTPRoute"}
 def rendered(sample: Path, namespace: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     document = yaml.safe_load(sample.read_text())
     document["metadata"]["namespace"] = namespace
-    parsed = parse(document)
-    assert isinstance(parsed, LLMPipeline), parsed
-    return document, manifests(parsed, make_plan(parsed))
+    return document, list(desired_of(document).manifests)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from control_plane import Admin, ControlPlane, OperatorProcess, eventually, install_crds, kuberay_crds
+from support.control_plane import Admin, ControlPlane, OperatorProcess, eventually, install_crds
+from support.kuberay.crds import kuberay_crds
+from support.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 API, PLURAL = "serving.llmpipeline.dev/v1alpha1", "llmpipelines"
 
 
@@ -24,7 +25,7 @@ def bare() -> Iterator[ControlPlane]:
 
 def start_operator(kubeconfig: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "llmpipeline", "operator"]
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(ROOT / "operator")}
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -67,7 +68,7 @@ def test_kuberay_missing_is_a_condition_and_passes_when_it_comes(bare: ControlPl
         assert missing
         assert missing["reason"] == "KubeRayMissing"
         assert "install KubeRay" in missing["message"]
-        install_crds(admin, kuberay_crds()[0])
+        install_crds(admin, kuberay_crds().directory)
         assert eventually(lambda: _applied(admin, namespace, "True"), 30, "Applied")
     finally:
         operator.stop()

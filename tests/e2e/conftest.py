@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from installation import NAMESPACE, RELEASE, RESTRICTED, ROOT, Images, Installation, figures, note
-from kubectl import LLMP, CommandError, Kube, until
-from serving import Client, make_code
 
-from kube_assets import kuberay_crds
+from support.e2e.installation import NAMESPACE, RELEASE, RESTRICTED, Images, Installation, figures, note
+from support.e2e.kubectl import LLMP, CommandError, Kube, until
+from support.e2e.serving import Client, make_code
+from support.kuberay.crds import kuberay_crds
+from support.repository import ROOT
 
 KUBERAY_VALUES = ROOT / "hack" / "kuberay-values.yaml"
 KUBERAY_VERSION = "1.7.0"
@@ -68,7 +69,7 @@ def kuberay(kube: Kube) -> str:
         if named:
             raise
         if kube.get("crd", "rayservices.ray.io") is None:  # helm leaves those of a chart that it takes away
-            kube.kubectl("apply", "--server-side", "-f", str(kuberay_crds()[0]))
+            kube.kubectl("apply", "--server-side", "-f", str(kuberay_crds().directory))
         said = str(error).strip().splitlines()[-1]
         return f"KubeRay cannot be had here: set KUBERAY_CHART and KUBERAY_IMAGE ({said})"
     note(f"KubeRay {KUBERAY_VERSION} ready {time.monotonic() - began:.1f} s after helm install")

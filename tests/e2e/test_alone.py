@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from installation import SAMPLES, Images, note
-from kubectl import LLMP, Kube, until
-from serving import Client, answered, clusters, pipeline, ready, url
 
 from llmpipeline.render.pods import CONTAINER_SECURITY
+from support.e2e.installation import Images, note
+from support.e2e.kubectl import LLMP, Kube, until
+from support.e2e.serving import Client, answered, clusters, pipeline, ready, url
+from support.repository import SAMPLES
 
 pytestmark = pytest.mark.usefixtures("needs_kuberay")
 

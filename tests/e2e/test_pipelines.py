@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from installation import Images, note
-from kubectl import LLMP, Kube, Manifest, until
-from serving import Client, answered, clusters, pipeline, ready, url
+
+from support.e2e.installation import Images, note
+from support.e2e.kubectl import LLMP, Kube, Manifest, until
+from support.e2e.serving import Client, answered, clusters, pipeline, ready, url
 
 pytestmark = pytest.mark.usefixtures("needs_kuberay")
 

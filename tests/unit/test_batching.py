@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from llmpipeline_serve.args import BatchSettings
-from llmpipeline_serve.batching import Batcher, one_by_one_if_needed
+from llmpipeline_serve.batching import Batcher, results_of
+from llmpipeline_serve.contract.batch import BatchSettings
 
 
 class Recorder:
@@ -100,5 +100,36 @@ async def test_a_bad_item_fails_alone() -> None:
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_a_function_must_give_a_result_for_each(count: int) -> None:
-    (failed, *_) = one_by_one_if_needed(lambda items: [1] * count, ["a", "b"])
+    (failed, *_) = results_of(lambda items: [1] * count, ["a", "b"])
     assert "a result for each item" in str(failed)
+
+
+@pytest.mark.parametrize("bad", [0, 7, 31])
+def test_one_bad_item_costs_two_calls_for_each_halving(bad: int) -> None:
+    calls: list[int] = []
+
+    def work(items: Sequence[Any]) -> list[Any]:
+        calls.append(len(items))
+        if bad in items:
+            raise RuntimeError("bad")
+        return list(items)
+
+    results = results_of(work, list(range(32)))
+    assert [index for index, result in enumerate(results) if isinstance(result, Exception)] == [bad]
+    assert len(calls) == 1 + 2 * 5
+
+
+async def test_a_function_that_hangs_fails_the_health_check() -> None:
+    work = Recorder()
+    batcher = Batcher(work, hung_seconds=0.05)
+    batcher.check_health()
+    work.gate.clear()
+    waiting = asyncio.ensure_future(batcher(1))
+    await work.begun(1)
+    batcher.check_health()
+    await asyncio.sleep(0.1)
+    with pytest.raises(RuntimeError, match=r"more than 0\.05 seconds"):
+        batcher.check_health()
+    work.gate.set()
+    await waiting
+    batcher.check_health()

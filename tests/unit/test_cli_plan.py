@@ -6,40 +6,25 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.cli import plan as plan_command
 from llmpipeline.cli.main import main
-from llmpipeline.cluster import Key, Rejected
-from llmpipeline.plan.plan import make_plan
-from llmpipeline.render.rayservice import rayservice
+from llmpipeline.cluster import client
+from llmpipeline.cluster.errors import RequestRejected, Unreachable
+from llmpipeline.names import Key
+from support.pipelines import Document, desired_of, model, openai
+from support.pipelines import pipeline as a_pipeline
 
-Document = dict[str, Any]
 Change = Callable[[Document], object]
 
 
 def pipeline(name: str = "reviews", *, namespace: str = "ml", most: int = 2) -> Document:
-    model = {
-        "name": "qwen",
-        "source": {"huggingFace": {"repository": "Qwen/Qwen3-0.6B"}},
-        "accelerator": {"type": "L4"},
-        "autoscaling": {"minReplicas": 1, "maxReplicas": most, "targetOngoingRequests": 32},
-    }
-    return {
-        "apiVersion": "serving.llmpipeline.dev/v1alpha1",
-        "kind": "LLMPipeline",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "ray": {"version": "2.60.0", "image": "serve:2.60.0"},
-            "apps": [{"name": "chat", "openai": {"models": [model]}}],
-        },
-    }
+    scaling = {"minReplicas": 1, "maxReplicas": most, "targetOngoingRequests": 32}
+    app = openai(model("qwen", autoscaling=scaling))
+    return a_pipeline(app, name=name, namespace=namespace, ray={"image": "serve:2.60.0"})
 
 
 def other_image(document: Document) -> None:
@@ -64,12 +49,6 @@ def plan(tmp_path: Path, new: list[Document], old: list[Document] | None, *optio
     return CliRunner().invoke(main, ["plan", "-f", str(tmp_path / "new.yaml"), *former, *options])
 
 
-def rendered(document: Document) -> Document:
-    parsed = parse(document)
-    assert isinstance(parsed, LLMPipeline), parsed
-    return rayservice(parsed, make_plan(parsed))
-
-
 class Cluster:
     """A fake: answers with what it was given."""
 
@@ -89,14 +68,15 @@ class Cluster:
 
 
 def runs(monkeypatch: pytest.MonkeyPatch, *documents: Document, failure: Exception | None = None) -> None:
-    live = {Key(made["metadata"]["namespace"], made["metadata"]["name"]): made for made in map(rendered, documents)}
-    monkeypatch.setattr(plan_command, "connect", lambda: Cluster(live, failure))
+    services = [desired_of(document).service for document in documents]
+    live = {Key(made["metadata"]["namespace"], made["metadata"]["name"]): made for made in services}
+    monkeypatch.setattr(client, "connect", lambda: Cluster(live, failure))
 
 
 @pytest.mark.parametrize(
     ("change", "row", "field"),
     [
-        ([], ["reviews", "None", "1-2", "-"], None),
+        ([], ["reviews", "Unchanged", "1-2", "-"], None),
         ([other_image], ["reviews", "NewCluster", "1-2", "+1"], 'spec.ray.image: "serve:2.60.0" -> "serve:other"'),
         (
             [more_replicas],
@@ -111,7 +91,7 @@ def test_from_a_file(tmp_path: Path, change: list[Change], row: list[str], field
     result = plan(tmp_path, [changed(*change)], [pipeline()])
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["NAME", "EFFECT", "GPUS", "MEANWHILE"]
+    assert lines[0].split() == ["NAME", "EFFECT", "GPUS", "EXTRA", "GPUS"]
     assert [cell.strip() for cell in lines[1].split("  ") if cell.strip()] == row
     assert lines[3] == "reviews:"
     assert field is None or any(field in line for line in lines[4:])
@@ -127,7 +107,7 @@ def test_several_pipelines_and_namespaces(tmp_path: Path) -> None:
     new = [changed(other_image), pipeline(namespace="search")]
     result = plan(tmp_path, new, [pipeline(), pipeline(namespace="search")])
     rows = [line.split() for line in result.stdout.splitlines()[1:3]]
-    assert [row[:2] for row in rows] == [["ml/reviews", "NewCluster"], ["search/reviews", "None"]]
+    assert [row[:2] for row in rows] == [["ml/reviews", "NewCluster"], ["search/reviews", "Unchanged"]]
 
 
 def test_json(tmp_path: Path) -> None:
@@ -143,7 +123,7 @@ def test_json(tmp_path: Path) -> None:
         "gpus": {
             "before": {"requested": 1, "maximum": 2},
             "after": {"requested": 1, "maximum": 8},
-            "meanwhile": 0,
+            "extraDuringUpdate": 0,
         },
         "changes": [
             {"field": "spec.apps[chat].openai.models[qwen].autoscaling.maxReplicas", "before": 2, "after": 8},
@@ -174,8 +154,8 @@ def test_added_and_removed_fields(tmp_path: Path) -> None:
 def test_what_is_made_around_the_ray_cluster_is_told(tmp_path: Path) -> None:
     new = changed(lambda document: document["spec"].update(disruption={"minAvailableWorkers": 1}))
     (edit,) = json.loads(plan(tmp_path, [new], [pipeline()], "-o", "json").stdout)
-    assert edit["effect"] == "None"
-    assert edit["message"].startswith("Around the Ray cluster: PodDisruptionBudget reviews")
+    assert edit["effect"] == "Unchanged"
+    assert edit["message"].startswith("Companion objects: PodDisruptionBudget reviews")
     assert "is added" in edit["message"]
     gone = plan(tmp_path, [pipeline()], [new], "-o", "json")
     assert "is removed" in json.loads(gone.stdout)[0]["message"]
@@ -196,16 +176,15 @@ def test_against_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_runs_already_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs(monkeypatch, pipeline())
     (edit,) = json.loads(plan(tmp_path, [pipeline()], None, "-o", "json").stdout)
-    assert (edit["effect"], edit["changes"]) == ("None", [])
+    assert (edit["effect"], edit["changes"]) == ("Unchanged", [])
 
 
 @pytest.mark.parametrize(
     ("failure", "says"),
     [
-        (Rejected(403, "rayservices.ray.io is forbidden"), "the cluster refuses: rayservices.ray.io is forbidden"),
-        (ConnectionRefusedError("connection refused"), "the cluster cannot be reached: connection refused"),
-        (TimeoutError(), "it does not answer in time"),
-        (OSError(), "the cluster cannot be reached: OSError"),
+        (RequestRejected(403, "rayservices is forbidden"), "the cluster rejects the request: rayservices is forbidden"),
+        (Unreachable("connection refused"), "the cluster cannot be reached: connection refused"),
+        (TimeoutError(), "the cluster cannot be reached: it does not answer in time"),
     ],
 )
 def test_failures_of_the_cluster(

@@ -1,4 +1,4 @@
-"""The connection to the API server, as far as it can be told without one."""
+"""The connection to the API server, as far as it can be tested without one."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from llmpipeline.cluster import Cluster, default_namespace
+from llmpipeline.cluster.client import Cluster, default_namespace
 
 
 class Configured:

@@ -1,31 +1,18 @@
-"""What KubeRay would refuse, or what would quietly not work: said when the resource is checked, each with its field."""
+"""What KubeRay would reject, or what would quietly not work: said when the resource is checked, each with its field."""
 
 from typing import Any
 
 import pytest
-from bad_specs import sample
 
-from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.names import LABEL_PIPELINE
-from llmpipeline.plan.plan import make_plan
-from llmpipeline.render.rayservice import rayservice
+from support.pipelines import desired_of, pipeline, plan_of, says
 
 NODE = {"name": "n", "http": {"url": "http://a"}}
 ROCKSDB = {"faultTolerance": {"rocksdb": {"size": "1Gi"}}}
 
 
-def pipeline(**spec: Any) -> LLMPipeline:
-    document = sample()
-    ray = {**document["spec"]["ray"], **spec.pop("ray", {})}
-    document["spec"] |= {"ray": ray, **spec}
-    parsed = parse(document)
-    assert isinstance(parsed, LLMPipeline), parsed
-    return parsed
-
-
 def problems(**spec: Any) -> list[str]:
-    return [str(problem) for problem in make_plan(pipeline(**spec)).problems]
+    return says(pipeline(*spec.pop("apps", ()), **spec))
 
 
 def head(spec: Any, **more: Any) -> dict[str, Any]:
@@ -54,9 +41,9 @@ def variable(name: str) -> dict[str, Any]:
         (head({"restartPolicy": "Always"}), "podTemplate.spec.restartPolicy: Ray's autoscaler needs"),
         (head({"$patch": "replace"}), "podTemplate.spec.$patch: spec cannot be replaced"),
         ({"head": {"podTemplate": {"metadata": {"$patch": "delete"}}}}, "metadata cannot be replaced or deleted"),
-        ({"head": {"podTemplate": {"metadata": {"labels": None}}}}, "metadata.labels: the Pods are told by"),
-        ({"head": {"podTemplate": {"metadata": {"labels": {LABEL_PIPELINE: "b"}}}}}, "labels: the Pods are told by"),
-        ({"head": {"podTemplate": {"$patch": "replace"}}}, "podTemplate.$patch: a Pod template has metadata and spec"),
+        ({"head": {"podTemplate": {"metadata": {"labels": None}}}}, "metadata.labels: the operator selects Pods by"),
+        ({"head": {"podTemplate": {"metadata": {"labels": {LABEL_PIPELINE: "b"}}}}}, "the operator selects Pods by"),
+        ({"head": {"podTemplate": {"$patch": "replace"}}}, "podTemplate.$patch: a Pod template has only metadata"),
         ({"head": {"podTemplate": {"spec": None}}}, "podTemplate.spec: must be an object"),
         (head({"containers": None}), "podTemplate.spec.containers: must be a list of objects"),
         (head({"containers": [{"image": "x"}]}), "containers[0]: a container needs a name"),
@@ -67,20 +54,20 @@ def variable(name: str) -> dict[str, Any]:
         (ray_head(env=[{"name": "REDIS_PASSWORD"}]), "containers[0].env[0].name: REDIS_PASSWORD is not for users"),
         (ray_head(volumeMounts=[{"name": "a", "mountPath": "/data/gcs"}]), "volumeMounts[0]: KubeRay mounts a volume"),
         (ray_head(volumeMounts=[{"name": "gcs-storage", "mountPath": "/a"}]), "volumeMounts[0]: KubeRay mounts a"),
-        (head({"volumes": [{"name": "gcs-storage"}]}, **ROCKSDB), "volumes[0].name: KubeRay has a volume gcs-storage"),
+        (head({"volumes": [{"name": "gcs-storage"}]}, **ROCKSDB), "volumes[0].name: KubeRay adds a volume gcs-storage"),
         (
             {"head": ROCKSDB, "ray": {"modelCache": {"path": "/data/gcs", "claimName": "c"}}},
             "ray.modelCache.path: KubeRay keeps Ray's state in /data/gcs",
         ),
-        (head({"$setElementOrder/containers": []}), "this directive is not understood here"),
+        (head({"$setElementOrder/containers": []}), "this directive is not supported here"),
         (head({"volumes": [{"name": "a", "$retainKeys": ["name"]}]}), "volumes[0].$retainKeys: this directive is not"),
         (head({"securityContext": {"$patch": "merge"}}), "securityContext.$patch: $patch is replace or delete"),
         (custom(env_vars=None), "custom.runtimeEnv.env_vars: must be an object"),
-        (custom(env_vars={"A": 1}), "runtimeEnv.env_vars.A: an environment variable is a text"),
-        (custom(working_dir="./here"), "runtimeEnv.working_dir: Ray Serve takes a URI here"),
-        (custom(working_dir="local:///a.zip"), "runtimeEnv.working_dir: Ray Serve takes a URI here"),
+        (custom(env_vars={"A": 1}), "runtimeEnv.env_vars.A: an environment variable must be a string"),
+        (custom(working_dir="./here"), "runtimeEnv.working_dir: Ray Serve takes only a URI here"),
+        (custom(working_dir="local:///a.zip"), "runtimeEnv.working_dir: Ray Serve takes only a URI here"),
         (custom(py_modules="s3://a/b.zip"), "runtimeEnv.py_modules: must be a list of URIs"),
-        (custom(py_modules=["s3://a/b.zip", "/b"]), "runtimeEnv.py_modules[1]: Ray Serve takes a URI here"),
+        (custom(py_modules=["s3://a/b.zip", "/b"]), "runtimeEnv.py_modules[1]: Ray Serve takes only a URI here"),
         (
             {"apps": [{"name": "a", "graph": {"nodes": [NODE], "ingress": {"maxBodySize": 0}}}]},
             "graph.ingress.maxBodySize: no request would be short enough",
@@ -118,19 +105,19 @@ def test_more_pods_than_kuberay_counts_to() -> None:
 @pytest.mark.parametrize(("bounds", "priority"), [({"minReplicas": 0}, 5), ({}, 0)])
 def test_a_priority_is_for_the_autoscaler_alone(bounds: dict[str, int], priority: int) -> None:
     """KubeRay refuses one where no autoscaler runs."""
-    given = pipeline(workers=[{"name": "g", "maxReplicas": 4, "priority": 5, "accelerator": {"type": "L4"}, **bounds}])
-    cluster = rayservice(given, make_plan(given))["spec"]["rayClusterConfig"]
+    group = {"name": "g", "maxReplicas": 4, "priority": 5, "accelerator": {"type": "L4"}, **bounds}
+    cluster = desired_of(pipeline(workers=[group])).service["spec"]["rayClusterConfig"]
     assert cluster["workerGroupSpecs"][0]["priority"] == priority
 
 
 def test_an_engine_without_statistics_exports_none() -> None:
     """Ray refuses a model that is to be measured and not to be."""
     model = {"name": "m", "source": {"path": "/m"}, "engine": {"extra": {"disable_log_stats": True}}}
-    (app,) = make_plan(pipeline(apps=[{"name": "a", "openai": {"models": [model]}}])).applications
+    (app,) = plan_of(pipeline({"name": "a", "openai": {"models": [model]}})).applications
     assert app.args["llm_configs"][0]["log_engine_metrics"] is False
 
 
 def test_what_is_null_is_as_if_left_out() -> None:
     """The API server drops nulls, so `render` must show the same without one."""
     app = {"name": "a", "generate": {"model": {"path": "/m"}, "sampling": {"temperature": None, "topK": 3}}}
-    assert make_plan(pipeline(apps=[app])).applications[0].args["sampling"] == {"top_k": 3}
+    assert plan_of(pipeline(app)).applications[0].args["sampling"] == {"top_k": 3}

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from llmpipeline.names import Reason
+from llmpipeline.conditions import reasons
+from support.repository import DOCS, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = ROOT / "docs"
 LARGEST = 300_000
 # What a browser loads by itself: not the links that a reader follows.
 _LOADED = re.compile(r"""<(?:script|img|iframe|source)[^>]+src=["']?(https?:)?//|<link[^>]+href=["']?(https?:)?//""")
@@ -37,9 +36,7 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
 
 def test_every_reason_is_explained() -> None:
     page = (DOCS / "how-to" / "troubleshoot.md").read_text()
-    reasons = {value for name, value in vars(Reason).items() if name.isupper()}
-    assert reasons
-    assert {reason for reason in reasons if f"| `{reason}` |" not in page} == set()
+    assert {reason.word for reason in reasons() if f"| `{reason.word}` |" not in page} == set()
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))

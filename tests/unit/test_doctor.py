@@ -11,14 +11,14 @@ from click.testing import CliRunner
 
 from llmpipeline.api.crd import crd
 from llmpipeline.cli import doctor as command
-from llmpipeline.cli.connection import Unreachable
 from llmpipeline.cli.main import main
+from llmpipeline.cluster.errors import Unreachable
 from llmpipeline.doctor import nodes
 from llmpipeline.doctor.diagnose import diagnose
 from llmpipeline.doctor.nodes import Claim, Node
-from llmpipeline.doctor.types import Facts, Finding, Unread
-from llmpipeline.plan.accelerators import TYPES
-from llmpipeline.rights import RIGHTS
+from llmpipeline.doctor.types import ClusterFacts, Finding, Unread
+from llmpipeline.plan.capacity.accelerators import TYPES
+from llmpipeline.rights import READ_PODS, RIGHTS
 
 GPU = "nvidia.com/gpu"
 PRODUCT = "nvidia.com/gpu.product"
@@ -55,7 +55,7 @@ def gpu_node(name: str, product: str, count: int, *, resource: str = GPU, usable
     return Node(name, {PRODUCT: product} if product else {}, {resource: count} if count else {}, usable)
 
 
-HEALTHY = Facts(
+HEALTHY = ClusterFacts(
     kubernetes="v1.34.1",
     our_crd=crd(),
     ray_crd=ray_crd(),
@@ -218,9 +218,9 @@ def test_kuberay_from_its_kustomization() -> None:
         ("registry.example/kuberay/operator:v1.7.2", "Ok", "is 1.7"),
         ("registry:5000/kuberay:1.10.0@sha256:00", "Ok", "is 1.10"),
         ("registry.example/kuberay/operator:v1.6.2", "Problem", "is 1.6; 1.7 or newer"),
-        ("registry.example/kuberay/operator:nightly", "Unknown", "does not tell its version"),
-        ("registry:5000/kuberay", "Unknown", "does not tell its version"),
-        ("kuberay@sha256:00", "Unknown", "does not tell its version"),
+        ("registry.example/kuberay/operator:nightly", "Unknown", "does not show its version"),
+        ("registry:5000/kuberay", "Unknown", "does not show its version"),
+        ("kuberay@sha256:00", "Unknown", "does not show its version"),
     ],
 )
 def test_kuberays_version(image: str, verdict: str, said: str) -> None:
@@ -325,13 +325,13 @@ def test_gpus_that_no_pod_can_get() -> None:
 
 def test_no_gpus_is_a_warning() -> None:
     finding = only("GPUs", nodes=[Node("cpu", {}, {}, True)])
-    assert (finding.verdict, finding.message) == ("Warning", "no node has any: models run on CPUs alone")
+    assert (finding.verdict, finding.message) == ("Warning", "no node has any: models run on CPUs only")
 
 
 def test_gpus_without_a_label() -> None:
     finding = only("GPUs", nodes=[gpu_node(name, "", 1) for name in "abcde"], claims=[])
     assert finding.verdict == "Warning"
-    assert "no label tells which GPUs these are: a, b, c and 2 more" in finding.message
+    assert "no label says which GPUs these are: a, b, c and 2 more" in finding.message
     assert "GPU feature discovery" in finding.remedy
 
 
@@ -446,8 +446,9 @@ def test_rights_of_somebody_who_is_not_the_operator() -> None:
     assert "--as system:serviceaccount" in finding.remedy
 
 
-def test_no_right_to_read_secrets_or_pods_is_asked_for() -> None:
-    assert not {right.resource for right in RIGHTS} & {"secrets", "pods", "configmaps"}
+def test_no_right_to_read_secrets_is_asked_for() -> None:
+    assert not {right.resource for right in RIGHTS} & {"secrets", "configmaps"}
+    assert {verb for right in READ_PODS for verb in right.verbs} == {"list", "watch"}
     assert len({(right.group, right.resource) for right in RIGHTS}) == len(RIGHTS)
 
 

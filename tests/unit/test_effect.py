@@ -4,7 +4,9 @@ import copy
 from typing import Any
 
 import pytest
-from rayservice_edits import (
+
+from llmpipeline.effect import Kind, cluster_spec_for_hash, differences, effect_of, is_new_cluster
+from support.kuberay.rayservices import (
     TOLERATION,
     Change,
     app,
@@ -23,8 +25,6 @@ from rayservice_edits import (
     serves,
     sets,
 )
-
-from llmpipeline.effect import Kind, cluster_spec_for_hash, differences, effect_of, is_new_cluster
 
 NEW_CLUSTER = {
     "image": of_container("image", "other"),
@@ -87,7 +87,7 @@ def test_what_is_not_hashed_does_not(change: Change) -> None:
 def test_what_kuberay_writes_back_is_no_difference() -> None:
     old = as_kuberay_writes_it(rayservice())
     effect = effect_of(old, rayservice())
-    assert (effect.kind, effect.message, effect.fields) == ("None", "Nothing changes.", ())
+    assert (effect.kind, effect.message, effect.fields) == ("Unchanged", "Nothing changes.", ())
     assert cluster_spec_for_hash(cluster_of(old)) == cluster_spec_for_hash(cluster_of(rayservice()))
 
 
@@ -113,26 +113,30 @@ def test_a_cluster_spec_is_not_changed_by_looking_at_it() -> None:
 
 
 EFFECTS: dict[str, tuple[list[Change], Kind, str]] = {
-    "nothing": ([], "None", "Nothing changes."),
+    "nothing": ([], "Unchanged", "Nothing changes."),
     "layout of the Serve config": (
         [of_spec("serveConfigV2", rayservice()["spec"]["serveConfigV2"] + "\n")],
-        "None",
+        "Unchanged",
         "Nothing changes.",
     ),
     "replicas of a deployment": (
         [serves(app(deployments=[{"name": "Model", "num_replicas": 2, "ray_actor_options": {"num_cpus": 1}}]))],
         "InPlace",
-        "changes app chat in place; no replica starts anew",
+        "changes app chat in place; no replica restarts",
     ),
     "resources of a deployment": (
         [serves(app(deployments=[{"name": "Model", "num_replicas": 1, "ray_actor_options": {"num_cpus": 2}}]))],
         "InPlace",
-        "replaces every replica of Model in app chat",
+        "restarts every replica of Model in app chat",
     ),
-    "arguments": ([serves(app(args={"model": "b"}))], "InPlace", "replaces every replica of app chat"),
+    "arguments": ([serves(app(args={"model": "b"}))], "InPlace", "restarts every replica of app chat"),
     "app added": ([serves(app(), app("more"))], "InPlace", "adds app more"),
     "app removed": ([serves()], "InPlace", "removes app chat: requests to it fail"),
-    "logging of Serve": ([serves(app(), logging_config={"encoding": "JSON"})], "InPlace", "takes its settings at once"),
+    "logging of Serve": (
+        [serves(app(), logging_config={"encoding": "JSON"})],
+        "InPlace",
+        "applies its settings at once",
+    ),
     "port of Serve": ([serves(app(), http_options={"port": 1})], "Ignored", "ignores spec.serveConfigV2.http_options"),
     "a Serve config in YAML": (
         [of_spec("serveConfigV2", "applications: []\n")],
@@ -140,18 +144,18 @@ EFFECTS: dict[str, tuple[list[Change], Kind, str]] = {
         "changes the apps in place",
     ),
     "deletion delay": ([of_spec("rayClusterDeletionDelaySeconds", 5)], "InPlace", "from the next new Ray cluster on"),
-    "head out of the Service": ([of_spec("excludeHeadPodFromServeSvc", True)], "InPlace", "takes the head Pod out of"),
-    "strategy": ([of_spec("upgradeStrategy", {"type": "None"})], "InPlace", "holds from the next edit on"),
+    "head out of the Service": ([of_spec("excludeHeadPodFromServeSvc", True)], "InPlace", "removes the head Pod from"),
+    "strategy": ([of_spec("upgradeStrategy", {"type": "None"})], "InPlace", "applies from the next update on"),
     "serving Service": ([of_spec("serveService", {"spec": {"type": "NodePort"}})], "Ignored", "spec.serveService"),
-    "label": ([of_metadata("labels", {"app": "other"})], "None", "only to Ray clusters that it makes"),
+    "label": ([of_metadata("labels", {"app": "other"})], "Unchanged", "only to Ray clusters that it creates"),
     "initializing timeout": (
         [of_metadata("annotations", {"ray.io/initializing-timeout": "5m"})],
         "InPlace",
-        "initializing timeout holds at once",
+        "initializing timeout applies at once",
     ),
     "a field that KubeRay does not read": (
         [of_spec("serviceUnhealthySecondThreshold", 9)],
-        "None",
+        "Unchanged",
         "Nothing that runs",
     ),
     "maximum raised": ([of_group("maxReplicas", 5)], "LivePatch", "writes the bounds of worker group l4"),
@@ -161,15 +165,19 @@ EFFECTS: dict[str, tuple[list[Change], Kind, str]] = {
     "scheduling gates": ([of_pod("schedulingGates", [{"name": "gate"}])], "Ignored", "ignores schedulingGates"),
     "suspend of the cluster": ([sets("suspend", to=True)], "Ignored", "spec.rayClusterConfig.suspend"),
     "appended group": ([appends(group("b"))], "AddWorkers", "adds the worker groups b to the live Ray cluster"),
-    "appended group and bounds": ([appends(group("b")), of_group("maxReplicas", 5)], "AddWorkers", "start from the"),
-    "bounds and Serve": ([of_group("maxReplicas", 5), serves(app(args={}))], "LivePatch", "replaces every replica"),
+    "appended group and bounds": (
+        [appends(group("b")), of_group("maxReplicas", 5)],
+        "AddWorkers",
+        "starts again from the",
+    ),
+    "bounds and Serve": ([of_group("maxReplicas", 5), serves(app(args={}))], "LivePatch", "restarts every replica"),
     "Serve and a Service that waits": (
         [serves(app(), app("more")), of_spec("serveService", {"spec": {"type": "NodePort"}})],
         "InPlace",
         "ignores spec.serveService",
     ),
     "cluster": ([of_container("image", "other")], "NewCluster", "deleted 60 s after"),
-    "cluster and Serve": ([of_container("image", "other"), serves()], "NewCluster", "as before the edit"),
+    "cluster and Serve": ([of_container("image", "other"), serves()], "NewCluster", "as before the change"),
     "cluster with a delay": (
         [of_container("image", "other"), of_spec("rayClusterDeletionDelaySeconds", 0)],
         "NewCluster",
@@ -199,12 +207,12 @@ def test_effect(changed: list[Change], kind: Kind, says: str) -> None:
 def test_removed_bounds_are_told_by_what_stops_the_pods() -> None:
     fixed = edited(sets("enableInTreeAutoscaling", to=False))
     effect = effect_of(fixed, edited(of_group("maxReplicas", 1), base=fixed))
-    assert "whichever they are" in effect.message
+    assert "idle or not" in effect.message
 
 
 def test_a_strategy_other_than_none_lets_waiting_changes_through() -> None:
     waiting = rayservice(upgradeStrategy={"type": "None"})
-    assert "now make a new one" in effect_of(waiting, rayservice()).message
+    assert "now create a new one" in effect_of(waiting, rayservice()).message
 
 
 def test_resume_brings_everything_back() -> None:
@@ -216,7 +224,7 @@ def test_resume_brings_everything_back() -> None:
 def test_while_suspended_nothing_runs() -> None:
     suspended = rayservice(suspend=True)
     effect = effect_of(suspended, edited(of_container("image", "other"), base=suspended))
-    assert (effect.kind, effect.gpus_after) == ("None", (0, 0))
+    assert (effect.kind, effect.gpus_after) == ("Unchanged", (0, 0))
     assert "when it is resumed" in effect.message
     assert effect_of(suspended, suspended).message == "Nothing changes."
 
@@ -263,7 +271,7 @@ def test_an_incremental_upgrade_starts_with_the_fewest_pods() -> None:
     effect = effect_of(rayservice(upgradeStrategy=strategy), new)
     assert (effect.kind, effect.gpus_more) == ("NewCluster", 2)
     assert "20 % at a time" in effect.message
-    assert "10 % every 30 s, so in 300 s or more" in effect.message
+    assert "10 % every 30 s, so in at least 300 s" in effect.message
 
 
 def test_the_fields_are_the_rayservices_and_apps_go_by_name() -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from llmpipeline_serve.args import Limits
+from llmpipeline_serve.contract.base import Limits
 from llmpipeline_serve.errors import overloaded
 from llmpipeline_serve.front import Front
 
@@ -55,6 +55,8 @@ async def test_an_answer() -> None:
     ("body", "status", "kind", "field"),
     [
         (b"{", 400, "invalid_request", None),
+        (b'{"text": "a", "more": NaN}', 400, "invalid_request", None),
+        (b'{"text": "a", "more": [-Infinity]}', 400, "invalid_request", None),
         (b'"text"', 400, "invalid_request", None),
         (b'{"text": 1}', 400, "invalid_request", "text"),
         (b"{}", 400, "invalid_request", "text"),

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from llmpipeline_serve.contract.graph import GraphArgs
 from llmpipeline_serve.errors import ApiError, overloaded
-from llmpipeline_serve.graph.args import GraphArgs
-from llmpipeline_serve.graph.run import Compilation
+from llmpipeline_serve.graph.run import CompiledGraph
 
 Node = dict[str, Any]
 
@@ -25,7 +25,7 @@ def run(nodes: list[Node], work: dict[str, Callable[[Any], Any]], output: Any = 
         done: dict[str, Any] = await result if asyncio.iscoroutine(result) else result
         return done
 
-    graph = Compilation(GraphArgs.model_validate({"nodes": nodes, "output": output}))
+    graph = CompiledGraph(GraphArgs.model_validate({"nodes": nodes, "output": output}))
     return asyncio.run(graph.run({"text": "hi", **request}, ask))
 
 

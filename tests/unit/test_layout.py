@@ -1,9 +1,8 @@
 """The layout's traps."""
 
 import operator
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.repository import ROOT
 
 
 def test_the_operator_folder_does_not_shadow_the_standard_library() -> None:

@@ -4,7 +4,9 @@ import copy
 from typing import Any
 
 import pytest
-from rayservice_edits import (
+
+from llmpipeline.effect import live_patch
+from support.kuberay.rayservices import (
     TOLERATION,
     Change,
     Manifest,
@@ -19,8 +21,6 @@ from rayservice_edits import (
     rayservice,
     sets,
 )
-
-from llmpipeline.effect import live_patch
 
 
 def live(made: Manifest) -> Manifest:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from llmpipeline_serve.args import ModelArgs
+from llmpipeline_serve.contract.models import ModelArgs
 from llmpipeline_serve.model_source import fetch
 
 

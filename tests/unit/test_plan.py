@@ -3,29 +3,20 @@
 from typing import Any
 
 import pytest
-from bad_specs import sample
 
-from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.api.quantity import milli, whole
-from llmpipeline.plan.plan import make_plan
-from llmpipeline.plan.types import Plan
-
-
-def plan(*apps: dict[str, Any], **spec: Any) -> Plan:
-    document = sample()
-    document["spec"] |= {"apps": list(apps), **spec}
-    parsed = parse(document)
-    assert isinstance(parsed, LLMPipeline), parsed
-    return make_plan(parsed)
+from llmpipeline.api.quantity import ceil_units, milli
+from llmpipeline.plan.plan import Plan
+from support.pipelines import Document, pipeline, plan_of, says
+from support.pipelines import model as a_model
+from support.pipelines import openai as chat
 
 
-def model(name: str = "m", **fields: Any) -> dict[str, Any]:
-    return {"name": name, "source": {"path": "/m"}, "accelerator": {"type": "H100"}, **fields}
+def plan(*apps: Document, **spec: Any) -> Plan:
+    return plan_of(pipeline(*apps, **spec))
 
 
-def chat(*models: dict[str, Any], name: str = "chat") -> dict[str, Any]:
-    return {"name": name, "openai": {"models": list(models)}}
+def model(name: str = "m", **fields: Any) -> Document:
+    return a_model(name, **{"accelerator": {"type": "H100"}, **fields})
 
 
 def shapes(planned: Plan) -> list[tuple[str, int, tuple[int, int]]]:
@@ -97,7 +88,7 @@ def test_a_model_without_accelerator_takes_cpus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "says"),
+    ("first", "second", "message"),
     [
         (model("a.b"), model("a_b"), "same deployment name"),
         (
@@ -107,21 +98,21 @@ def test_a_model_without_accelerator_takes_cpus() -> None:
         ),
     ],
 )
-def test_clashes(first: dict[str, Any], second: dict[str, Any], says: str) -> None:
-    (problem,) = plan(chat(first, second)).problems
-    assert says in str(problem)
+def test_clashes(first: Document, second: Document, message: str) -> None:
+    (problem,) = says(pipeline(chat(first, second)))
+    assert message in problem
 
 
 def test_quantities_are_exact() -> None:
     assert [milli(q) for q in (2, "2", "500m", "0.1", "1.0001")] == [2000, 2000, 500, 100, 1001]
-    assert [whole(q) for q in ("1Ki", "1.5Gi", "1M", 7, "100m")] == [1024, 1610612736, 1000000, 7, 1]
+    assert [ceil_units(q) for q in ("1Ki", "1.5Gi", "1M", 7, "100m")] == [1024, 1610612736, 1000000, 7, 1]
 
 
 def test_ten_thousand_replicas_are_packed_in_no_time() -> None:
     many = [{"name": f"h{i}", "hello": {"replicas": 10_000, "resources": {"cpus": 1 + i % 3}}} for i in range(32)]
     (group,) = plan(*many).groups
     # Pods of 4 cores: a 3 and a 1, two 2s, four 1s. 11 apps of 1 core, 11 of 2, 10 of 3.
-    assert (group.cpu_milli, group.replicas[0]) == (4000, 100_000 + 55_000 + 2_500)
+    assert (group.cpu_milli, group.replicas.minimum) == (4000, 100_000 + 55_000 + 2_500)
 
 
 @pytest.mark.parametrize(
@@ -130,22 +121,22 @@ def test_ten_thousand_replicas_are_packed_in_no_time() -> None:
 def test_pods_hold_the_replicas(replicas: int, cpus: str, pods: int) -> None:
     app = {"name": "h", "hello": {"replicas": replicas, "resources": {"cpus": cpus}}}
     (group,) = plan(app).groups
-    assert group.replicas[0] == pods
+    assert group.replicas.minimum == pods
 
 
 def test_strictly_spread_gpus_have_a_pod_each() -> None:
     assert shapes(plan(chat(model(tensorParallelSize=4, placement="StrictSpread")))) == [("h100-x1", 1, (4, 4))]
 
 
-def test_explicit_groups_must_hold_all_of_the_fewest_replicas() -> None:
+def test_given_groups_must_hold_the_minimum_of_all_replicas() -> None:
     workers = [{"name": "g", "maxReplicas": 1, "accelerator": {"type": "H100", "count": 1}}]
-    (problem,) = plan(chat(model("a"), model("b"), model("c")), workers=workers).problems
-    assert "take 3 H100 GPUs together; the groups have 1" in str(problem)
+    (problem,) = says(pipeline(chat(model("a"), model("b"), model("c")), workers=workers))
+    assert "minimum replicas need 3 H100 GPUs; worker groups provide at most 1" in problem
 
 
 def test_a_packed_model_may_use_smaller_pods() -> None:
     workers = [{"name": "g", "maxReplicas": 2, "accelerator": {"type": "H100", "count": 2}}]
-    assert not plan(chat(model(tensorParallelSize=4, placement="Pack")), workers=workers).problems
+    assert not says(pipeline(chat(model(tensorParallelSize=4, placement="Pack")), workers=workers))
 
 
 def test_light_replicas_with_memory_of_their_own_get_a_group() -> None:
@@ -155,10 +146,10 @@ def test_light_replicas_with_memory_of_their_own_get_a_group() -> None:
 
 def test_a_packed_model_without_gpus_runs_on_a_cpu_group() -> None:
     on_cpus = {"name": "m", "source": {"path": "/m"}, "placement": "Pack"}
-    assert not plan(chat(on_cpus), workers=[{"name": "cpu", "maxReplicas": 2}]).problems
+    assert not says(pipeline(chat(on_cpus), workers=[{"name": "cpu", "maxReplicas": 2}]))
 
 
-def part(gpus: str, replicas: int, **fields: Any) -> dict[str, Any]:
+def part(gpus: str, replicas: int, **fields: Any) -> Document:
     return {"name": "part", "hello": {"resources": {"gpus": gpus, "accelerator": "L4", **fields}, "replicas": replicas}}
 
 

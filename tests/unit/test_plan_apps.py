@@ -1,45 +1,40 @@
-"""What the plan makes of generate, graph and batch, and what it refuses."""
+"""What the plan makes of generate, graph and batch, and what is rejected."""
 
 from typing import Any
 
 import pytest
-from bad_specs import sample
 
-from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.plan.plan import make_plan
-from llmpipeline.plan.types import Plan
+from llmpipeline.plan.plan import Plan
+from support.pipelines import Document, desired_of, pipeline, plan_of, says
 
 MODEL = {"path": "/m"}
 
 
-def plan(app: dict[str, Any], **ray: Any) -> Plan:
-    document = sample()
-    document["spec"]["apps"] = [{"name": "a", **app}]
-    document["spec"]["ray"] |= ray
-    parsed = parse(document)
-    assert isinstance(parsed, LLMPipeline), parsed
-    return make_plan(parsed)
+def with_app(app: Document, **ray: Any) -> Document:
+    return pipeline({"name": "a", **app}, ray=ray)
 
 
-def problems(app: dict[str, Any]) -> list[str]:
-    return [str(problem).removeprefix("spec.apps[0].") for problem in plan(app).problems]
+def plan(app: Document, **ray: Any) -> Plan:
+    return plan_of(with_app(app, **ray))
 
 
-def graph(*nodes: dict[str, Any], **fields: Any) -> dict[str, Any]:
+def problems(app: Document) -> list[str]:
+    return [problem.removeprefix("spec.apps[0].") for problem in says(with_app(app))]
+
+
+def graph(*nodes: Document, **fields: Any) -> Document:
     return {"graph": {"nodes": list(nodes), **fields}}
 
 
-def node(name: str, *after: str, **fields: Any) -> dict[str, Any]:
+def node(name: str, *after: str, **fields: Any) -> Document:
     kind = (
         fields if fields.keys() & {"preprocess", "classify", "summarize", "embed", "generate", "http", "custom"} else {}
     )
     return {"name": name, "after": list(after), **({} if kind else {"preprocess": {}}), **fields}
 
 
-def inputs(app: dict[str, Any]) -> dict[str, str]:
-    planned = plan(app)
-    assert not planned.problems, planned.problems
+def inputs(app: Document) -> dict[str, str]:
+    planned = desired_of(with_app(app)).plan
     return {node["name"]: node["input"] for node in planned.applications[0].args["nodes"]}
 
 
@@ -65,7 +60,7 @@ def test_each_node_is_a_deployment_that_scales_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("app", "says"),
+    ("app", "message"),
     [
         (
             graph(node("a", "b"), node("b", "c"), node("c", "a")),
@@ -107,13 +102,13 @@ def test_each_node_is_a_deployment_that_scales_alone() -> None:
         ),
         (
             {"batch": {"classify": {"model": MODEL}, "maxBatchSize": 64, "maxOngoingRequests": 8}},
-            "batch.maxOngoingRequests: a batch holds only requests in work, so with 8 it never has 64",
+            "batch.maxOngoingRequests: a batch holds only in-flight requests, so with 8 it never has 64",
         ),
     ],
 )
-def test_refused_when_the_resource_is_checked(app: dict[str, Any], says: str) -> None:
+def test_rejected_when_the_resource_is_checked(app: Document, message: str) -> None:
     found = problems(app)
-    assert any(problem.startswith(says) for problem in found), found
+    assert any(problem.startswith(message) for problem in found), found
     assert len(found) == 1
 
 
@@ -150,7 +145,7 @@ def test_downloaded_models_are_kept_where_the_resource_says() -> None:
 
 
 def test_one_token_for_all_models_of_a_pipeline() -> None:
-    def hub(secret: str) -> dict[str, Any]:
+    def hub(secret: str) -> Document:
         return {"model": {"huggingFace": {"repository": "a/b", "tokenSecretRef": {"name": secret, "key": "k"}}}}
 
     app = graph(node("a", classify=hub("x")), node("b", embed=hub("y")))

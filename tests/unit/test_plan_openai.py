@@ -1,31 +1,17 @@
-"""An openai app in Ray Serve LLM's terms: who takes the requests, adapters, embeddings, routing, prefill apart."""
+"""An openai app in Ray Serve LLM's terms: who takes the requests, adapters, embeddings, routing, prefill."""
 
 from typing import Any
 
 import pytest
-from bad_specs import sample
 
-from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.plan.openai import DIRECT, IMPORT_PATH, NO_PROMPTS, PREFILL_IMPORT_PATH, PREFIX_ROUTER, THROUGHPUT
-from llmpipeline.plan.plan import make_plan
-from llmpipeline.plan.types import Plan
+from llmpipeline.plan.apps.openai import DIRECT, NO_PROMPTS, PREFIX_ROUTER, THROUGHPUT
+from llmpipeline.plan.plan import Plan
+from llmpipeline_serve.contract.openai import IMPORT_PATH, PREFILL_IMPORT_PATH
+from support.pipelines import Document, model, openai, pipeline, plan_of, says
 
 
-def document(*models: dict[str, Any], **openai: Any) -> dict[str, Any]:
-    pipeline = sample()
-    pipeline["spec"]["apps"] = [{"name": "chat", "openai": {"models": list(models), **openai}}]
-    return pipeline
-
-
-def plan(*models: dict[str, Any], **openai: Any) -> Plan:
-    parsed = parse(document(*models, **openai))
-    assert isinstance(parsed, LLMPipeline), parsed
-    return make_plan(parsed)
-
-
-def model(name: str = "m", **fields: Any) -> dict[str, Any]:
-    return {"name": name, "source": {"path": "/m"}, "accelerator": {"type": "L4"}, **fields}
+def plan(*models: Document, **fields: Any) -> Plan:
+    return plan_of(pipeline(openai(*models, **fields)))
 
 
 def environment(planned: Plan) -> dict[str, str]:
@@ -61,7 +47,7 @@ LORA = {"uri": "s3://b/adapters/", "maxAdapters": 8, "maxRank": 64}
 
 
 @pytest.mark.parametrize(
-    ("models", "openai"),
+    ("models", "fields"),
     [
         ([model(), model("n")], {}),
         ([model()], {"ingress": {"replicas": 2}}),
@@ -71,8 +57,8 @@ LORA = {"uri": "s3://b/adapters/", "maxAdapters": 8, "maxRank": 64}
     ],
     ids=["two models", "an ingress", "adapters", "prefix-aware", "a model that sleeps"],
 )
-def test_else_an_ingress_takes_the_requests(models: list[dict[str, Any]], openai: dict[str, Any]) -> None:
-    planned = plan(*models, **openai)
+def test_else_an_ingress_takes_the_requests(models: list[Document], fields: Document) -> None:
+    planned = plan(*models, **fields)
     assert environment(planned) == NO_PROMPTS | THROUGHPUT
     assert "ingress_deployment_config" in planned.applications[0].args
     assert planned.demands[-1].where == "app chat, ingress"
@@ -123,7 +109,7 @@ def test_the_connector_may_be_another() -> None:
 
 
 @pytest.mark.parametrize(
-    ("models", "said"),
+    ("models", "message"),
     [
         ([model(lora={"uri": "s3://b/a", "maxRank": 20})], "give the next larger one"),
         ([model(lora={"uri": "/adapters"})], "uri"),
@@ -135,7 +121,5 @@ def test_the_connector_may_be_another() -> None:
         ([model(prefill={"replicas": 1, "autoscaling": {"maxReplicas": 2}})], "not both"),
     ],
 )
-def test_what_is_refused(models: list[dict[str, Any]], said: str) -> None:
-    parsed = parse(document(*models))
-    assert not isinstance(parsed, LLMPipeline)
-    assert said in " ".join(str(problem) for problem in parsed)
+def test_what_is_rejected(models: list[Document], message: str) -> None:
+    assert message in " ".join(says(pipeline(openai(*models))))

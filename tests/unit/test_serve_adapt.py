@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmpipeline_serve.local.adapt import adapt
-from llmpipeline_serve.local.adapt_engine import Machine
+from llmpipeline_serve.local.machine import Machine
 
 TINY = {kind: f"/tiny/{kind}" for kind in ("generate", "classify", "embed", "summarize")}
 LAPTOP = Machine(port=8001, gpus=0, haproxy=False, tiny_models=None)
@@ -44,7 +44,7 @@ def adapted_model(machine: Machine, **changed: Any) -> tuple[dict[str, Any], lis
 
 
 def test_needs_no_ray() -> None:
-    imports = "import sys, llmpipeline_serve.args, llmpipeline_serve.local.adapt; sys.exit('ray' in sys.modules)"
+    imports = "import sys, llmpipeline_serve.local.adapt; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", imports], check=False).returncode == 0
 
 
@@ -84,7 +84,7 @@ def test_a_tiny_model() -> None:
     assert found["engine_kwargs"] == {
         "max_model_len": 256,
         "max_num_seqs": 8,
-        "dtype": "bfloat16",
+        "dtype": "float32",
         "enforce_eager": True,
     }
     assert "lora_config" not in found
@@ -213,7 +213,7 @@ def test_a_graph_with_tiny_models() -> None:
     assert reply["generate"] == {
         "model": {"path": "/tiny/generate"},
         "prompt": "x",
-        "engine": {"max_model_len": 256, "dtype": "bfloat16", "enforce_eager": True},
+        "engine": {"max_model_len": 256, "dtype": "float32", "enforce_eager": True},
         "sampling": {"max_tokens": 32},
     }
     assert adapted["runtime_env"] == {"env_vars": {"TORCHDYNAMO_DISABLE": "1"}}

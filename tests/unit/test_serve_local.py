@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from llmpipeline_serve.args import HelloArgs
+from llmpipeline_serve.contract.hello import HelloArgs
 from llmpipeline_serve.local.environment import environment
 from llmpipeline_serve.local.failure import reason
 from llmpipeline_serve.local.job import Job
@@ -28,7 +28,14 @@ def test_the_serve_config_stays_as_given() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"cpus": 0}, {"port": 70000}, {"unknown": 1}, {"serve_config": {}}, {"serve_config": {"applications": [{}]}}],
+    [
+        {"cpus": 0},
+        {"port": 70000},
+        {"unknown": 1},
+        {"env": {}},
+        {"serve_config": {}},
+        {"serve_config": {"applications": [{}]}},
+    ],
 )
 def test_a_wrong_job(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
@@ -46,13 +53,6 @@ def test_the_environment_is_this_ray_alone() -> None:
     assert found.keys() & inherited.keys() == {"PATH"}
     assert (found["RAY_AUTH_MODE"], found["RAY_AUTH_TOKEN"]) == ("token", "secret")
     assert "HF_HUB_OFFLINE" not in found
-
-
-def test_the_job_has_the_last_word_in_the_environment() -> None:
-    found = environment(
-        job(env={"RAY_SERVE_X": "2", "VLLM_CPU_KVCACHE_SPACE": "4"}), {"RAY_SERVE_X": "1"}, Path("/f"), "t"
-    )
-    assert (found["RAY_SERVE_X"], found["VLLM_CPU_KVCACHE_SPACE"]) == ("2", "4")
 
 
 def test_tiny_models_download_nothing() -> None:

@@ -1,20 +1,38 @@
 """What users read, from what KubeRay says."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from llmpipeline.observe import fault_of, last_line, observe
+from llmpipeline import desired
+from llmpipeline.api.status import Condition, LastEdit, Status
+from llmpipeline.conditions import Applied, Verdict
+from llmpipeline.desired import Rejected
+from llmpipeline.kuberay.service import Observed, head_fault_of, observe, refusal_of
+from llmpipeline.kuberay.text import last_line
 from llmpipeline.problems import Problem
-from llmpipeline.status import Asked, Verdict, make_status
+from llmpipeline.status.judge import judge
+from llmpipeline.status.situation import Situation
+from support.pipelines import HELLO, model, openai, pipeline
 
-APPLIED = Verdict("True", "Applied", "KubeRay has the RayService.")
+APPLIED = Verdict(Applied.APPLIED, "The RayService is applied.")
 NOW = "2026-01-01T00:00:00Z"
+# The apps hello and chat; the latter answers at the root.
+WANTED = desired.compile(pipeline(HELLO, {**openai(model()), "routePrefix": "/"}, metadata={"generation": 3}))
 
 
-def asked(*problems: Problem) -> Asked:
-    return Asked("reviews", "ml", 3, {"hello": "/hello", "chat": "/"}, (1, 2), problems)
+def status_of(
+    observed: Observed | None, applied: Verdict = APPLIED, previous: Status | None = None, now: str = NOW
+) -> Status:
+    return judge(Situation(WANTED, applied, observed), previous or Status(), now)
+
+
+def condition(status: Status, kind: str) -> Condition:
+    found = status.condition(kind)
+    assert found
+    return found
 
 
 def app(status: str, message: str = "") -> dict[str, Any]:
@@ -37,60 +55,112 @@ def service(
 
 
 def verdicts(rayservice: dict[str, Any] | None, applied: Verdict = APPLIED) -> dict[str, tuple[str, str]]:
-    status = make_status(asked(), applied, observe(rayservice) if rayservice else None, None, {}, NOW)
-    return {item["type"]: (item["status"], item["reason"]) for item in status["conditions"]}
+    status = status_of(observe(rayservice) if rayservice else None, applied)
+    return {item.type: (item.status, item.reason) for item in status.conditions}
 
 
 RUNNING = {"hello": app("RUNNING"), "chat": app("RUNNING")}
 BROKEN = {"hello": app("RUNNING"), "chat": app("DEPLOY_FAILED", "Traceback\n  x\nModuleNotFoundError: my_app\n")}
 
 
+FAILED_AT_LAST = ("True", "AppsFailed")
+NO = ("False", "NotStalled")
+
+
 @pytest.mark.parametrize(
-    ("rayservice", "progressing", "ready"),
+    ("rayservice", "stalled", "reconciling", "available", "ready"),
     [
-        (service(True, active=RUNNING), ("False", "Settled"), ("True", "AppsRunning")),
-        (service(True, active=BROKEN), ("False", "Settled"), ("False", "AppsFailed")),
-        (service(True, active={"hello": app("RUNNING")}), ("False", "Settled"), ("Unknown", "AppsDeploying")),
         (
-            service(True, active={**RUNNING, "chat": app("DEPLOYING")}),
-            ("True", "Deploying"),
-            ("Unknown", "AppsDeploying"),
+            service(True, active=RUNNING), NO, ("False", "Settled"), ("True", "AppsRunning"), ("True", "AppsRunning"),
         ),
         (
-            service(True, upgrading=True, active={}, pending={"hello": app("DEPLOYING")}),
-            ("True", "Upgrading"),
-            ("True", "ServingOldCluster"),
+            service(True, active=BROKEN), FAILED_AT_LAST, ("False", "Stalled"), ("False", "AppsFailed"),
+            ("False", "AppsFailed"),
         ),
-        (service(False, pending=RUNNING), ("True", "Initializing"), ("False", "NoEndpoints")),
-        (service(False, pending=BROKEN), ("True", "Initializing"), ("False", "AppsFailed")),
-        (service(True, seen=False, active=RUNNING), ("True", "WaitingForKubeRay"), ("True", "AppsRunning")),
-        (service(False, reason="InitializingTimeout"), ("False", "Stalled"), ("False", "NoEndpoints")),
-        (service(False, seen=False, reason="ValidationFailed"), ("False", "Stalled"), ("False", "NoEndpoints")),
-        ({"metadata": {"generation": 1}}, ("True", "WaitingForKubeRay"), ("False", "NoEndpoints")),
         (
-            service(True, active={**RUNNING, "chat": app("A_NEW_WORD")}),
-            ("True", "Deploying"),
-            ("Unknown", "AppsDeploying"),
+            service(True, active={**RUNNING, "chat": app("UNHEALTHY", "x")}), NO, ("False", "Settled"),
+            ("False", "AppsFailed"), ("False", "AppsFailed"),
+        ),
+        (
+            service(True, active={"hello": app("RUNNING")}), NO, ("True", "Deploying"), ("Unknown", "AppsDeploying"),
+            ("Unknown", "Deploying"),
+        ),
+        (
+            service(True, active={**RUNNING, "chat": app("DEPLOYING")}), NO, ("True", "Deploying"),
+            ("Unknown", "AppsDeploying"), ("Unknown", "Deploying"),
+        ),
+        (
+            service(True, upgrading=True, active={}, pending={"hello": app("DEPLOYING")}), NO, ("True", "Upgrading"),
+            ("True", "ServingOldCluster"), ("False", "Upgrading"),
+        ),
+        (
+            service(True, upgrading=True, active={}, pending=BROKEN), FAILED_AT_LAST, ("False", "Stalled"),
+            ("True", "ServingOldCluster"), ("False", "AppsFailed"),
+        ),
+        (
+            service(False, pending=RUNNING), NO, ("True", "Initializing"), ("False", "NoEndpoints"),
+            ("False", "Initializing"),
+        ),
+        (
+            service(False, pending=BROKEN), FAILED_AT_LAST, ("False", "Stalled"), ("False", "AppsFailed"),
+            ("False", "AppsFailed"),
+        ),
+        (
+            service(True, seen=False, active=RUNNING), NO, ("True", "WaitingForKubeRay"), ("True", "AppsRunning"),
+            ("Unknown", "WaitingForKubeRay"),
+        ),
+        # What failed is of an older generation: the newest may be better.
+        (
+            service(True, seen=False, active=BROKEN), NO, ("True", "WaitingForKubeRay"), ("False", "AppsFailed"),
+            ("Unknown", "WaitingForKubeRay"),
+        ),
+        (
+            service(False, reason="InitializingTimeout"), ("True", "InitializingTimeout"), ("False", "Stalled"),
+            ("False", "NoEndpoints"), ("False", "InitializingTimeout"),
+        ),
+        (
+            service(False, seen=False, reason="ValidationFailed"), ("True", "InvalidRayService"), ("False", "Stalled"),
+            ("False", "NoEndpoints"), ("False", "InvalidRayService"),
+        ),
+        (
+            {"metadata": {"generation": 1}}, NO, ("True", "WaitingForKubeRay"), ("False", "NoEndpoints"),
+            ("Unknown", "WaitingForKubeRay"),
+        ),
+        (
+            service(True, active={**RUNNING, "chat": app("A_NEW_WORD")}), NO, ("True", "Deploying"),
+            ("Unknown", "AppsDeploying"), ("Unknown", "Deploying"),
+        ),
+        (
+            service(False, reason="SuspendComplete"), NO, ("False", "Suspended"), ("False", "Suspended"),
+            ("False", "Suspended"),
         ),
     ],
-)
-def test_progressing_and_ready(rayservice: dict[str, Any], progressing: Any, ready: Any) -> None:
+)  # fmt: skip
+def test_conditions_of_what_kuberay_reports(
+    rayservice: dict[str, Any], stalled: Any, reconciling: Any, available: Any, ready: Any
+) -> None:
     found = verdicts(rayservice)
-    assert (found["Progressing"], found["Ready"]) == (progressing, ready)
+    said = tuple(found[kind] for kind in ("Stalled", "Reconciling", "Available", "Ready"))
+    assert said == (stalled, reconciling, available, ready)
 
 
 def test_no_rayservice_is_not_ready_for_the_reason_that_it_was_not_applied() -> None:
-    found = verdicts(None, Verdict("False", "KubeRayMissing", "install KubeRay"))
-    assert found["Applied"] == ("False", "KubeRayMissing")
-    assert found["Ready"] == ("False", "NotApplied")
+    found = verdicts(None, Verdict(Applied.KUBERAY_MISSING, "install KubeRay"))
+    assert found["Applied"] == found["Reconciling"] == found["Ready"] == ("False", "KubeRayMissing")
+    assert (found["Available"], found["Stalled"]) == (("False", "NotApplied"), NO)
+
+
+def test_a_former_rayservice_that_goes_away_is_progress() -> None:
+    found = verdicts(None, Verdict(Applied.TERMINATING, "still being deleted"))
+    assert (found["Applied"], found["Reconciling"]) == (("False", "Terminating"), ("True", "Terminating"))
+    assert found["Ready"] == ("False", "Terminating")
 
 
 def test_a_failed_app_is_named_with_its_last_error_line() -> None:
-    status = make_status(asked(), APPLIED, observe(service(True, active=BROKEN)), None, {}, NOW)
-    ready = status["conditions"][3]
-    assert ready["message"] == "app chat is DEPLOY_FAILED: ModuleNotFoundError: my_app"
-    assert status["readyApps"] == "1/2"
-    assert status["apps"][1]["url"] == "http://reviews-serve-svc.ml.svc:8000"
+    status = status_of(observe(service(True, active=BROKEN)))
+    assert condition(status, "Ready").message == "app chat is DEPLOY_FAILED: ModuleNotFoundError: my_app"
+    assert status.ready_apps == "1/2"
+    assert status.apps[1].url == "http://reviews-serve-svc.ml.svc:8000"
 
 
 NOT_PULLED = "ray-head: Back-off pulling image x"
@@ -101,20 +171,22 @@ NOT_PULLED = "ray-head: Back-off pulling image x"
     [
         ("HeadPodReady", "False", "ImagePullBackOff", NOT_PULLED, "PodsFailing", "ImagePullBackOff: " + NOT_PULLED),
         ("ReplicaFailure", "True", "FailedCreateHeadPod", "exceeded quota", "PodsFailing", "exceeded quota"),
-        ("HeadPodReady", "False", "ContainersNotReady", "unready: [ray-head]", "NoEndpoints", "No Pod takes"),
-        ("HeadPodReady", "False", "ContainerCreating", "", "NoEndpoints", "No Pod takes"),
-        ("HeadPodReady", "True", "HeadPodRunningAndReady", "", "NoEndpoints", "No Pod takes"),
+        ("HeadPodReady", "False", "ContainersNotReady", "unready: [ray-head]", "Initializing", "is starting"),
+        ("HeadPodReady", "False", "ContainerCreating", "", "Initializing", "is starting"),
+        ("HeadPodReady", "True", "HeadPodRunningAndReady", "", "Initializing", "is starting"),
     ],
 )
 def test_pods_that_do_not_start(kind: str, status: str, reason: str, message: str, ready: str, says: str) -> None:
-    condition = {"type": kind, "status": status, "reason": reason, "message": message}
-    fault = fault_of({"status": {"conditions": [condition]}})
-    observed = replace(observe(service(False, pending={})), fault=fault)
-    *_, progressing, found = make_status(asked(), APPLIED, observed, None, {}, NOW)["conditions"]
-    assert (found["status"], found["reason"]) == ("False", ready)
-    assert says in found["message"]
-    assert progressing["reason"] == "Initializing"
-    assert (says in progressing["message"]) == (ready == "PodsFailing")
+    said = {"type": kind, "status": status, "reason": reason, "message": message}
+    raycluster = {"status": {"conditions": [said]}}
+    fault = refusal_of(raycluster) or head_fault_of(raycluster)
+    observed = replace(observe(service(False, pending={})), fault=fault, are_pods_hidden=True)
+    judged = status_of(observed)
+    found, reconciling = condition(judged, "Ready"), condition(judged, "Reconciling")
+    assert (found.status, found.reason) == ("False", ready)
+    assert says in found.message
+    assert reconciling.reason == "Initializing"
+    assert says in reconciling.message
 
 
 @pytest.mark.parametrize(
@@ -131,22 +203,66 @@ def test_which_cluster_is_awaited(rayservice: dict[str, Any], awaited: str) -> N
     assert observe(rayservice).awaited == awaited
 
 
-def test_a_refused_spec_says_every_problem_and_keeps_what_runs_ready() -> None:
+def test_a_rejected_spec_says_every_problem_and_what_runs_stays_available() -> None:
     problem = Problem(("spec", "apps", 0), "is odd", "even it")
-    verdict = Verdict("False", "NotAccepted", "")
-    status = make_status(asked(problem), verdict, observe(service(True, active=RUNNING)), None, {}, NOW)
-    accepted, applied, _, ready = status["conditions"]
-    assert accepted["message"] == "spec.apps[0]: is odd; even it"
-    assert (applied["status"], ready["status"]) == ("False", "True")
+    rejected = Rejected(WANTED.metadata, (problem,))
+    running = service(True, active=RUNNING)
+    apps = [{"name": "hello", "route_prefix": "/hello"}, {"name": "chat", "route_prefix": "/"}]
+    running["spec"] = {"serveConfigV2": json.dumps({"applications": apps})}
+    status = judge(Situation(rejected, Verdict(Applied.NOT_ACCEPTED, ""), observe(running)), Status(), NOW)
+    assert condition(status, "Accepted").message == "spec.apps[0]: is odd; even it"
+    assert condition(status, "Applied").status == "False"
+    assert (condition(status, "Available").status, condition(status, "Stalled").status) == ("True", "True")
+    said = condition(status, "Ready")
+    assert (said.status, said.reason) == ("False", "InvalidSpec")
+    assert said.message == "spec.apps[0]: is odd; even it. Requests are still answered, perhaps by the version before."
+    assert (status.ready_apps, status.gpus) == ("2/2", None)
+
+
+@pytest.mark.parametrize("text", ["", "not JSON", "[]", '{"applications": [1]}', '{"applications": {"a": 1}}'])
+def test_a_serve_config_of_somebody_else_has_no_routes(text: str) -> None:
+    """A rejected spec over a RayService that was written by hand must not end the reconciliation."""
+    running = {**service(True, active=RUNNING), "spec": {"serveConfigV2": text}}
+    rejected = Rejected(WANTED.metadata, (Problem((), "no"),))
+    status = judge(Situation(rejected, Verdict(Applied.NOT_ACCEPTED, ""), observe(running)), Status(), NOW)
+    assert condition(status, "Available").reason == "AppsDeploying"
+    assert status.apps == ()
 
 
 def test_times_change_only_with_the_status() -> None:
-    first = make_status(asked(), APPLIED, observe(service(False)), None, {}, NOW)
-    second = make_status(asked(), APPLIED, observe(service(True, active=RUNNING)), None, first, "2027-01-01T00:00:00Z")
-    times = {item["type"]: item["lastTransitionTime"][:4] for item in second["conditions"]}
-    assert times == {"Accepted": "2026", "Applied": "2026", "Progressing": "2027", "Ready": "2027"}
-    third = make_status(asked(), APPLIED, observe(service(True, active=RUNNING)), None, second, "2028-01-01T00:00:00Z")
-    assert third == second
+    first = status_of(observe(service(False)))
+    running = observe(service(True, active=RUNNING))
+    second = status_of(running, previous=first, now="2027-01-01T00:00:00Z")
+    times = {item.type: item.last_transition_time[:4] for item in second.conditions}
+    unchanged = {"Accepted": "2026", "Applied": "2026", "Stalled": "2026"}
+    assert times == {**unchanged, "Reconciling": "2027", "Available": "2027", "Ready": "2027"}
+    assert status_of(running, previous=second, now="2028-01-01T00:00:00Z") == second
+
+
+def test_the_last_edit_stays_until_there_is_another() -> None:
+    edit = LastEdit(effect="InPlace", message="m", observed_generation=2)
+    first = judge(Situation(WANTED, APPLIED, None, edit), Status(), NOW)
+    assert first.last_edit == status_of(None, previous=first).last_edit == edit
+
+
+def test_a_status_survives_the_api_server() -> None:
+    """What is read back is equal to what was written, so that nothing is written twice."""
+    for observed in (None, observe(service(False, pending=BROKEN)), observe(service(True, active=RUNNING))):
+        status = status_of(observed)
+        assert Status.of({"status": json.loads(json.dumps(status.written()))}) == status
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [None, {}, "text", [], {"conditions": "x"}, {"conditions": [{"type": "Ready"}]}, {"observedGeneration": "1"}],
+)
+def test_a_status_of_another_hand_is_empty(foreign: Any) -> None:
+    assert Status.of({"status": foreign}) == Status()
+
+
+def test_what_another_version_added_is_passed_over() -> None:
+    status = status_of(observe(service(True, active=RUNNING)))
+    assert Status.of({"status": {**status.written(), "added": 1}}) == status
 
 
 def test_last_line() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from overlay_strategies import overlays, trees
 
 from llmpipeline.render.strategic_merge import merge
+from support.strategies.overlays import overlays, trees
 
 BASE = {
     "metadata": {"labels": {"app": "x"}, "finalizers": ["a/b"]},

@@ -3,8 +3,8 @@
 import pytest
 from jinja2 import TemplateError
 
-from llmpipeline.plan import templates as checked
 from llmpipeline_serve import templates
+from llmpipeline_serve.contract import templates as checked
 from llmpipeline_serve.templates import MOST_CHARACTERS, MOST_STEPS, Result, expression, template
 
 VALUES = {
@@ -122,6 +122,48 @@ def test_what_is_no_expression(source: str) -> None:
 def test_what_ends_in_an_error_at_once(source: str) -> None:
     with pytest.raises(TemplateError):
         template(source)(VALUES)
+
+
+# As long as a request may be. (The bound on what is read has nothing to do with the machine: so no time is measured.)
+LONGEST = "Word another " * (MOST_CHARACTERS // 13)
+MANY = [f"keyword{index}" for index in range(9000)]
+LARGE = {"request": {"text": LONGEST, "other": LONGEST[:-1] + "x", "many": MANY}}
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "{% if word in request.text|lower %}x{% endif %}",
+        "{% if word in request.text %}x{% endif %}",
+        "{% if request.text == request.other %}x{% endif %}",
+        "{% if request.text is lower %}x{% endif %}",
+        "{% if request.text is eq request.other %}x{% endif %}",
+        "{{ request.text|wordcount }}",
+        "{{ request.text|length }}",
+        "{{ (request.text ~ word)|length }}",
+        "{{ (request.text + word)|length }}",
+        "{{ request.text[1:]|length }}",
+        "{{ request.many|sort|first }}",
+        "{{ request.many|unique|first }}",
+        "{{ request.many|join|length }}",
+        "{{ request|tojson|length }}",
+        "{% if word in request.many %}{% endif %}",
+    ],
+)
+def test_what_reads_a_long_text_again_and_again_ends(inside: str) -> None:
+    with pytest.raises(TemplateError, match=r"read more than|longer than"):
+        template("{% for word in request.many %}" + inside + "{% endfor %}")(LARGE)
+
+
+def test_a_long_text_can_be_read_by_several_filters() -> None:
+    source = "{{ request.text|lower|trim|length }} {{ 'another' in request.text }}"
+    assert template(source)(LARGE) == f"{len(LONGEST) - 1} True"
+    assert template("{{ request.text|wordcount }}")(LARGE) == str(2 * (MOST_CHARACTERS // 13))
+
+
+def test_what_is_missing_can_still_be_asked_for() -> None:
+    assert expression("request.nothing is defined")(VALUES) is False
+    assert expression("request.nothing|default('x')")(VALUES) == "x"
 
 
 def test_a_dot_reads_a_field_and_never_a_method() -> None:

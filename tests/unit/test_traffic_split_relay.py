@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 
-from llmpipeline_serve.traffic_split.args import Variant
+from llmpipeline_serve.contract.traffic_split import Variant
 from llmpipeline_serve.traffic_split.metrics import Measured
 from llmpipeline_serve.traffic_split.relay import Relay
 from llmpipeline_serve.traffic_split.upstream import Upstream
@@ -18,7 +18,7 @@ GONE = 9
 
 
 class FakeMetric:
-    """In the place of Ray's Counter and Histogram: keeps what it was told."""
+    """Instead of Ray's Counter and Histogram: keeps what it was given."""
 
     def __init__(self) -> None:
         self.told: list[float] = []

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from llmpipeline_serve.traffic_split.args import Settings
+from llmpipeline_serve.contract.traffic_split import Settings
 from llmpipeline_serve.traffic_split.shadow import Shadows
 from llmpipeline_serve.traffic_split.upstream import Upstream
 
 
 class FakeMetrics:
-    """In the place of Metrics: counts the copies by result."""
+    """Instead of Metrics: counts the copies by result."""
 
     def __init__(self) -> None:
         self.results: Counter[str] = Counter()

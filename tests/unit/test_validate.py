@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
-from bad_cluster_specs import CLUSTER_CASES
-from bad_specs import CASES, Case, sample
 from click.testing import CliRunner, Result
 
 from llmpipeline.api.parse import parse
 from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.cli.main import main
-from llmpipeline.plan.plan import make_plan
+from support.pipelines import says
+from support.wrong_specs.cluster import CLUSTER_CASES
+from support.wrong_specs.specs import CASES, Case, sample
 
 
 def validate(text: str | bytes, tmp_path: Path, *options: str) -> Result:
@@ -66,9 +66,9 @@ def test_the_line_is_the_fields_own(tmp_path: Path) -> None:
         ("", "no LLMPipeline in it"),
         ("kind: ConfigMap\n", "no LLMPipeline in it"),
         ("kind: LLMPipeline\n", "apiVersion: is required"),
-        ("kind: LLMPipeline\nkind: LLMPipeline\n", "is given twice"),
+        ("kind: LLMPipeline\nkind: LLMPipeline\n", "appears twice"),
         ("kind: LLMPipeline\nspec: 3\n", "spec: must be an object"),
-        ("? [a]\n: b\n", "a key must be a text"),
+        ("? [a]\n: b\n", "a key must be a string"),
         ("<<: 3\n", "<< takes an object"),
         ("<<: [1]\n", "<< takes an object"),
         ("kind: !!bool maybe\n", "is not of type bool"),
@@ -123,28 +123,26 @@ def test_what_only_the_plan_sees(tmp_path: Path) -> None:
     model = document["spec"]["apps"][1]["openai"]["models"][0]
     model |= {"tensorParallelSize": 4, "engine": {"extra": {"max_model_len": 5}}}
     document["spec"]["workers"] = [{"name": "l4", "maxReplicas": 1, "accelerator": {"type": "L4", "count": 2}}]
-    parsed = parse(document)
-    assert isinstance(parsed, LLMPipeline)
-    says = [str(problem) for problem in make_plan(parsed).problems]
-    assert says[0].startswith("spec.apps[1].openai.models[0].engine.extra.max_model_len: ")
-    assert "use engine.maxModelLength" in says[0]
-    assert "app chat, model tiny: one replica needs 4 L4 GPUs" in says[1]
-    assert "group l4 has 2 L4 GPUs" in says[1]
+    found = says(document)
+    assert found[0].startswith("spec.apps[1].openai.models[0].engine.extra.max_model_len: ")
+    assert "use engine.maxModelLength" in found[0]
+    assert "app chat, model tiny: one replica needs 4 L4 GPUs" in found[1]
+    assert "group l4 has 2 L4 GPUs" in found[1]
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"serviceUnhealthySecondThreshold": 300}, "KubeRay ignores it; use healthCheck"),
-        ({"rayClusterConfig": {}}, "see spec.ray, head and workers"),
+        ({"rayClusterConfig": {}}, "use spec.ray, spec.head and spec.workers"),
     ],
 )
-def test_names_that_people_know_from_elsewhere(change: dict[str, Any], says: str) -> None:
+def test_names_that_people_know_from_elsewhere(change: dict[str, Any], message: str) -> None:
     document = sample()
     document["spec"] |= change
     problems = parse(document)
     assert isinstance(problems, list)
-    assert says in str(problems[0])
+    assert message in str(problems[0])
 
 
 def test_what_can_work_and_may_surprise_is_told(tmp_path: Path) -> None:

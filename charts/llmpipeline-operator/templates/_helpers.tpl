@@ -21,6 +21,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Values.serviceAccount.name | default (include "op.name" .) }}
 {{- end -}}
 
+{{- define "op.kuberayNamespace" -}}
+{{- /* Values kept from a release that had no such value (helm upgrade --reuse-values) mean the default. */ -}}
+{{ .Values.kuberayNamespace | default "kuberay" }}
+{{- end -}}
+
 {{- define "op.image" -}}
 {{- if .Values.image.digest -}}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{- else -}}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{- end -}}
 {{- end -}}

@@ -1,48 +1,90 @@
 """The apps: what a pipeline serves. Each kind is one optional member of `App`, and exactly one is given."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from llmpipeline.api.base import Model, exactly_one
 from llmpipeline.api.batch import Batch
 from llmpipeline.api.custom import Custom
 from llmpipeline.api.deployment import Deployment
 from llmpipeline.api.generate import Generate
 from llmpipeline.api.graph import Graph
-from llmpipeline.api.model import Model, exactly_one
-from llmpipeline.api.names import ObjectName, RoutePrefix
+from llmpipeline.api.kind import AppKind
+from llmpipeline.api.name_types import ObjectName, RoutePrefix
 from llmpipeline.api.openai import OpenAI
 from llmpipeline.api.traffic_split import TrafficSplit
+from llmpipeline_serve.contract.hello import HelloArgs
 
 
-class Hello(Deployment):
+class Hello(Deployment, AppKind):
     """The smallest app: answers GET with a greeting. It shows that a pipeline works, without a model."""
 
+    may_load_models = False
+
     message: Annotated[str, Field(max_length=1024)] | None = Field(
-        default=None, description="What it answers. Default: a greeting."
+        default=None, description=f"What it answers. Default: {HelloArgs().message}."
     )
 
 
 class App(Model):
     """One app of the pipeline: a name, a route and exactly one kind."""
 
-    rules = (exactly_one("hello", "openai", "generate", "graph", "batch", "traffic_split", "custom"),)
+    kinds: ClassVar = ("hello", "openai", "generate", "graph", "batch", "traffic_split", "custom")
+    rules = (exactly_one(*kinds),)
 
     name: ObjectName = Field(description="The app's name, unique in the pipeline.")
     route_prefix: RoutePrefix | None = Field(
-        default=None, description="The path under which it answers. Default /NAME; / takes what no other app does."
+        default=None,
+        description="The path prefix that it answers on. Default /NAME. The prefix / gets all requests that no other "
+        "app gets.",
     )
-    hello: Hello | None = Field(default=None, description="A greeting, to see that a pipeline works.")
-    openai: OpenAI | None = Field(default=None, description="Models behind the OpenAI API, by Ray Serve LLM and vLLM.")
-    generate: Generate | None = Field(default=None, description="One model that answers prompts, by vLLM.")
-    graph: Graph | None = Field(default=None, description="A graph of nodes, each a deployment that scales alone.")
-    batch: Batch | None = Field(default=None, description="Texts worked on in batches.")
+    hello: Hello | None = Field(default=None, description="A greeting, to check that a pipeline works.")
+    openai: OpenAI | None = Field(
+        default=None, description="Models behind the OpenAI API, served by Ray Serve LLM and vLLM."
+    )
+    generate: Generate | None = Field(default=None, description="One model that answers prompts, served by vLLM.")
+    graph: Graph | None = Field(
+        default=None, description="A graph of nodes. Each node is a deployment that scales independently."
+    )
+    batch: Batch | None = Field(default=None, description="Texts that are processed in batches.")
     traffic_split: TrafficSplit | None = Field(
-        default=None, description="Requests shared out among other apps of this pipeline, by weight."
+        default=None,
+        description="Canary and A/B tests: requests are split among other apps of this pipeline, by weight.",
     )
-    custom: Custom | None = Field(default=None, description="A Ray Serve app of your own.")
+    custom: Custom | None = Field(default=None, description="Your own Ray Serve app.")
 
     @property
     def route(self) -> str:
         """The path under which the app answers."""
         return self.route_prefix or f"/{self.name}"
+
+    @property
+    def kind(self) -> AppKind:
+        """What the app is: the one of its kinds that is given."""
+        found: AppKind = next(value for name in self.kinds if (value := getattr(self, name)) is not None)
+        return found
+
+    @property
+    def named_deployments(self) -> dict[str, Deployment]:
+        """Its deployments that `spec.scale` can name; an app that is one deployment has it under the empty name."""
+        if isinstance(self.kind, Deployment):
+            return {"": self.kind}
+        lists = [value for _, value in self.kind if isinstance(value, tuple)]
+        return {item.name: item for items in lists for item in items if isinstance(item, Deployment)}  # type: ignore[attr-defined]
+
+    def with_deployment(self, name: str, block: Deployment) -> "App":
+        """The app, with another block for the deployment of this name."""
+        (member,) = (member for member in self.kinds if getattr(self, member) is self.kind)
+        if isinstance(self.kind, Deployment):
+            return self.model_copy(update={member: block})
+        return self.model_copy(update={member: self.kind.model_copy(update=_lists(self.kind, name, block))})
+
+
+def _lists(kind: AppKind, name: str, block: Deployment) -> dict[str, tuple[object, ...]]:
+    """The lists of a kind, with another block for the item of this name."""
+    return {
+        field: tuple(block if getattr(item, "name", None) == name else item for item in value)
+        for field, value in kind
+        if isinstance(value, tuple)
+    }

@@ -1,13 +1,15 @@
 """The `batch` app, and the work on texts that it shares with the nodes of a graph."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.limits import HttpDeployment
-from llmpipeline.api.model import Model, any_object, exactly_one
-from llmpipeline.api.models import ModelSource
-from llmpipeline.api.names import ImportPath
+from llmpipeline.api.base import Model, exactly_one
+from llmpipeline.api.code import UserCode
+from llmpipeline.api.http_deployment import HttpDeployment
+from llmpipeline.api.kind import AppKind
+from llmpipeline.api.model_source import ModelSource
+from llmpipeline_serve.contract.batch import BatchSettings
 
 
 class Classify(Model):
@@ -22,22 +24,12 @@ class Embed(Model):
     model: ModelSource = Field(description="Where the model comes from.")
     pooling: Literal["Mean", "Cls"] | None = Field(
         default=None,
-        description="How a text's vectors become one: Mean, their mean; Cls, the first token's. Default Mean.",
+        description="How the vectors of a text's tokens become one. Mean: their mean. Cls: the first token's vector. "
+        "Default Mean.",
     )
 
 
-class CustomCode(Model):
-    """Code of your own. It must be in the Ray image or in the runtime environment."""
-
-    import_path: ImportPath = Field(
-        description="Where it is: MODULE:NAME of a function, or of a class whose instances are."
-    )
-    runtime_env: dict[str, Any] | None = any_object(
-        "Ray's runtime environment for the app, like {env_vars: {A: b}} or {working_dir: URI of a zip file}."
-    )
-
-
-class Batch(HttpDeployment):
+class Batch(HttpDeployment, AppKind):
     """Requests that come together are worked on together; each is answered, or fails, alone."""
 
     rules = (
@@ -47,14 +39,17 @@ class Batch(HttpDeployment):
 
     classify: Classify | None = Field(default=None, description="Classify texts.")
     embed: Embed | None = Field(default=None, description="Turn texts into vectors.")
-    custom: CustomCode | None = Field(
-        default=None, description="A function of your own, from a list of inputs to a list of as many outputs."
+    custom: UserCode | None = Field(
+        default=None, description="Your own function, from a list of inputs to a list of as many outputs."
     )
     max_batch_size: Annotated[int, Field(ge=1, le=4096)] | None = Field(
-        default=None, description="Most requests in one call of the model. Default 8. Changes while running."
+        default=None,
+        description="Maximum number of requests in one call of the model. Default "
+        f"{BatchSettings().max_batch_size}. A change restarts nothing.",
     )
     batch_wait_milliseconds: Annotated[int, Field(ge=0, le=60_000)] | None = Field(
         default=None,
-        description="How long a batch that is not full waits for more. Default 0: it takes what has come while the one "
-        "before was worked on. Changes while running.",
+        description="How long a batch that is not full waits for more requests. Default "
+        f"{BatchSettings().batch_wait_milliseconds}: it takes the requests that arrived while the "
+        "previous batch was processed. A change restarts nothing.",
     )

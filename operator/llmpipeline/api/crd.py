@@ -1,8 +1,7 @@
 """The CustomResourceDefinition, generated from the models.
 
 Kubernetes takes a structural schema: a subset of OpenAPI 3.0 with keywords of its own. Whatever pydantic says that has
-no
-place in it raises here, at build time, rather than being dropped.
+no place in it raises here, at build time, rather than being dropped.
 Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
 """
 
@@ -10,6 +9,8 @@ from typing import Any, Final
 
 from llmpipeline import names
 from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.api.run_code import KEYWORD
+from llmpipeline.api.status import NOT_OBSERVED
 
 Schema = dict[str, Any]
 
@@ -17,22 +18,22 @@ _COPIED: Final = frozenset(
     {
         "type", "description", "enum", "format", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems",
         "maxItems", "maxProperties", "required", "x-kubernetes-int-or-string", "x-kubernetes-list-map-keys",
-        "x-kubernetes-list-type", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations",
+        "x-kubernetes-list-type", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations", KEYWORD,
     }
 )  # fmt: skip
 
 _COLUMNS: Final = [
     {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+    {"name": "Available", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Available")].status'},
     {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason'},
-    {"name": "Apps", "type": "string", "jsonPath": ".status.readyApps", "description": "Running apps of all apps."},
-    {"name": "GPUs", "type": "integer", "jsonPath": ".status.gpus.requested", "description": "Fewest GPUs it takes."},
-    {"name": "URL", "type": "string", "jsonPath": ".status.url"},
     {
-        "name": "Accepted",
+        "name": "Apps",
         "type": "string",
-        "priority": 1,
-        "jsonPath": '.status.conditions[?(@.type=="Accepted")].status',
+        "jsonPath": ".status.readyApps",
+        "description": "Number of running apps and of all apps.",
     },
+    {"name": "GPUs", "type": "integer", "jsonPath": ".status.gpus.requested", "description": "Minimum number."},
+    {"name": "URL", "type": "string", "jsonPath": ".status.url"},
     {"name": "Message", "type": "string", "priority": 1, "jsonPath": '.status.conditions[?(@.type=="Ready")].message'},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 ]
@@ -85,13 +86,27 @@ def crd() -> Schema:
 
 def openapi_schema() -> Schema:
     """The structural schema of the resource."""
+    plain: Schema = _without_marks(marked_schema())
+    return plain
+
+
+def marked_schema() -> Schema:
+    """The structural schema with the marks of `run_code`, from which the admission policy is generated."""
     raw = LLMPipeline.model_json_schema(by_alias=True)
     for field in _SERVERS_OWN:
         raw["properties"].pop(field)
     schema = _structural(raw, raw["$defs"], LLMPipeline.__name__)
     schema["properties"] = _SERVERS_OWN | schema["properties"]
+    # To tools that read kstatus a resource without a status is a success. So there is one from the first moment.
+    schema["properties"]["status"]["default"] = {"observedGeneration": NOT_OBSERVED}
     schema["required"] = ["spec"]
     return schema
+
+
+def _without_marks(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_marks(value) for key, value in node.items() if key != KEYWORD}
+    return [_without_marks(item) for item in node] if isinstance(node, list) else node
 
 
 def _structural(node: Schema, definitions: Schema, where: str) -> Schema:
@@ -117,7 +132,7 @@ def _structural(node: Schema, definitions: Schema, where: str) -> Schema:
         elif keyword not in ("title", "$defs", "additionalProperties"):
             raise ValueError(f"{where}: Kubernetes has no schema keyword {keyword}")
     if result.get("type") == "array" and "maxItems" not in result:
-        raise ValueError(f"{where}: a list needs a bound, or rules over it are refused as too expensive")
+        raise ValueError(f"{where}: a list needs a bound, or the API server rejects rules over it as too expensive")
     if "description" not in result and where.count(".") and not where.endswith("[]"):
         raise ValueError(f"{where}: a field needs a description, for kubectl explain")
     return result

@@ -1,12 +1,14 @@
 """The block that every Serve deployment takes, whichever app it belongs to."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.model import Model, Rule, any_object, at_most_one
-from llmpipeline.api.names import ImportPath
+from llmpipeline.api.base import Model, Rule, any_object, at_most_one
+from llmpipeline.api.defaults import CPU_MILLI, LEAST_QUEUE, ONGOING_REQUESTS, QUEUE_PER_ONGOING
+from llmpipeline.api.name_types import ImportPath
 from llmpipeline.api.quantity import Gpus, Quantity
+from llmpipeline.api.run_code import run_code
 
 Count = Annotated[int, Field(ge=0, le=10_000)]
 PositiveCount = Annotated[int, Field(ge=1, le=10_000)]
@@ -16,17 +18,28 @@ AcceleratorType = Literal[
     "T4", "V100", "A10G", "L4", "L40S", "A100", "H100", "H200", "B200", "GB200", "MI300X", "MI325X",
     "TPU-V5E", "TPU-V5P", "TPU-V6E",
 ]  # fmt: skip
-# KubeRay counts the slices of a GPU that are named so, and no others (its IsGPUResourceKey).
-Partition = Annotated[str, Field(pattern=r"^[1-9]g\.[1-9][0-9]{0,2}gb$")]
+# How the slices of a GPU are named that KubeRay counts (its IsGPUResourceKey); a pipeline may ask for no others.
+PARTITION: Final = r"[1-9]g\.[1-9][0-9]{0,2}gb"
+Partition = Annotated[str, Field(pattern=f"^{PARTITION}$")]
 Factor = Annotated[float, Field(ge=0.001, le=1000)]
 PositiveSeconds = Annotated[int, Field(ge=1, le=86_400)]
 
 
+ONGOING_DESCRIPTION: Final = (
+    f"Maximum number of in-flight requests per replica; more wait in the queue. Default: {ONGOING_REQUESTS.summary}."
+)
+QUEUED_DESCRIPTION: Final = (
+    "Maximum number of requests that wait per caller; more are answered with 503 at once. -1: no limit. Default: "
+    f"{QUEUE_PER_ONGOING} for each request that all replicas can process at once, at least {LEAST_QUEUE}; no limit for "
+    "custom apps and for openai models behind an ingress."
+)
+
+
 class ScalingPolicy(Model):
-    """Code that decides how many replicas there are, in the place of Ray Serve's own."""
+    """Code that decides how many replicas there are, instead of Ray Serve's own."""
 
     import_path: ImportPath = Field(
-        description="The function in the image, like my_app.scaling:policy; Ray Serve calls it with an "
+        description="The function in the image, like my_app.scaling:policy. Ray Serve calls it with an "
         "AutoscalingContext."
     )
     args: dict[str, Any] | None = any_object("Keyword arguments of the function.")
@@ -71,12 +84,15 @@ class Autoscaling(Model):
 
     min_replicas: Count | None = Field(
         default=None,
-        description="Fewest replicas. 0 lets the deployment sleep; the first request then waits. Default 1.",
+        description="Minimum number of replicas. With 0 the deployment scales to zero, and the first request waits "
+        "for a replica. Default 1.",
     )
-    max_replicas: PositiveCount = Field(description="Most replicas. The GPUs of a pipeline are bounded by it.")
+    max_replicas: PositiveCount = Field(
+        description="Maximum number of replicas. It limits how many GPUs the pipeline uses."
+    )
     target_ongoing_requests: Requests | None = Field(
         default=None,
-        description="Requests in work per replica that scaling aims at: lower scales up earlier. "
+        description="In-flight requests per replica that autoscaling aims at; a lower number scales up earlier. "
         "Default: half of maxOngoingRequests.",
     )
     initial_replicas: Count | None = Field(
@@ -90,31 +106,35 @@ class Autoscaling(Model):
     )
     downscale_to_zero_delay_seconds: Seconds | None = Field(
         default=None,
-        description="How long no request must have come before the last replica is removed. "
-        "Default: downscaleDelaySeconds.",
+        description="How long there must be no request before the last replica is removed. Default: "
+        "downscaleDelaySeconds.",
     )
     upscale_factor: Factor | None = Field(
-        default=None, description="Above 1, adds replicas faster than the load asks for; below, slower. Default 1."
+        default=None,
+        description="Above 1, replicas are added faster than the load requires; below 1, slower. Default 1.",
     )
     downscale_factor: Factor | None = Field(
-        default=None, description="Above 1, removes replicas faster than the load asks for; below, slower. Default 1."
+        default=None,
+        description="Above 1, replicas are removed faster than the load allows; below 1, slower. Default 1.",
     )
     look_back_period_seconds: PositiveSeconds | None = Field(
-        default=None, description="Time over which the load is taken together. Default 30."
+        default=None, description="The window over which the load is measured. Default 30."
     )
     metrics_interval_seconds: PositiveSeconds | None = Field(
         default=None, description="How often replicas report their load. Default 10."
     )
     aggregation: Literal["Mean", "Min", "Max"] | None = Field(
-        default=None, description="How the load within lookBackPeriodSeconds becomes one number. Default Mean."
+        default=None, description="How the measurements within lookBackPeriodSeconds are combined. Default Mean."
     )
     policy: ScalingPolicy | None = Field(
-        default=None, description="A function of your own that decides how many replicas there are."
+        default=None,
+        description="Your own function that decides the number of replicas.",
+        json_schema_extra=run_code("autoscaling.policy"),
     )
 
 
 class Resources(Model):
-    """What one replica takes."""
+    """What one replica needs."""
 
     rules = (
         Rule(
@@ -131,20 +151,22 @@ class Resources(Model):
         ),
     )
 
-    cpus: Quantity | None = Field(default=None, description="CPU cores of one replica, like 1 or 500m. Default 1.")
+    cpus: Quantity | None = Field(
+        default=None, description=f"CPU cores of one replica, like 1 or 500m. Default {CPU_MILLI // 1000}."
+    )
     gpus: Gpus | None = Field(
         default=None,
-        description="GPUs of one replica: a whole number, or a part of one like 500m, whose memory Ray does not "
+        description="GPUs of one replica: an integer, or a fraction of one GPU like 500m, whose memory Ray does not "
         "divide. Default 0.",
     )
     accelerator: AcceleratorType | None = Field(
-        default=None, description="The type of the GPUs, like L4. Default: any that a worker group has."
+        default=None, description="The type of the GPUs, like L4. Default: any type that a worker group has."
     )
     partition: Partition | None = Field(
-        default=None, description="The slice of it (NVIDIA MIG) that counts as one GPU, like 1g.10gb."
+        default=None, description="The MIG slice of an NVIDIA GPU that counts as one GPU, like 1g.10gb."
     )
     memory: Quantity | None = Field(
-        default=None, description="Memory of one replica, like 2Gi. Ray places by it but does not limit it."
+        default=None, description="Memory of one replica, like 2Gi. Ray uses it for placement and does not enforce it."
     )
 
 
@@ -153,18 +175,18 @@ class HealthCheck(Model):
 
     period_seconds: PositiveSeconds | None = Field(default=None, description="Time between two checks. Default 10.")
     timeout_seconds: PositiveSeconds | None = Field(
-        default=None, description="A replica that has not answered a check after this is replaced. Default 30."
+        default=None, description="A replica that has not answered a check within this time is replaced. Default 30."
     )
 
 
 class GracefulShutdown(Model):
-    """What a replica gets before it is stopped, so that requests in work can end."""
+    """What a replica gets before it is stopped, so that in-flight requests can finish."""
 
     wait_loop_seconds: Seconds | None = Field(
-        default=None, description="How often it is looked whether requests are still in work. Default 2."
+        default=None, description="How often Ray Serve checks whether there are still in-flight requests. Default 2."
     )
     timeout_seconds: Seconds | None = Field(
-        default=None, description="A replica that still works after this is stopped. Default 20."
+        default=None, description="A replica that still has in-flight requests after this time is stopped. Default 20."
     )
 
 
@@ -182,19 +204,14 @@ class Deployment(Model):
     )
 
     replicas: PositiveCount | None = Field(default=None, description="A fixed number of replicas. Default 1.")
-    autoscaling: Autoscaling | None = Field(
-        default=None, description="Scale the replicas with the load, instead of a fixed number."
-    )
-    max_ongoing_requests: Requests | None = Field(
-        default=None, description="Most requests in work at once per replica; more wait in the queue."
-    )
+    autoscaling: Autoscaling | None = Field(default=None, description="Scale the number of replicas with the load.")
+    max_ongoing_requests: Requests | None = Field(default=None, description=ONGOING_DESCRIPTION)
     max_queued_requests: Annotated[int, Field(ge=-1, le=1_000_000)] | None = Field(
         default=None,
-        description="Most requests that wait per caller; more are answered 503 at once. -1: no limit. "
-        "Default: four times what all replicas can work on at once, at least 100; a custom app has no limit.",
+        description=QUEUED_DESCRIPTION,
     )
-    resources: Resources | None = Field(default=None, description="What one replica takes.")
-    health_check: HealthCheck | None = Field(default=None, description="How Ray Serve checks a replica.")
+    resources: Resources | None = Field(default=None, description="What one replica needs.")
+    health_check: HealthCheck | None = Field(default=None, description="How Ray Serve checks the health of a replica.")
     graceful_shutdown: GracefulShutdown | None = Field(
-        default=None, description="What a replica gets before it is stopped."
+        default=None, description="How a replica is stopped, so that in-flight requests can finish."
     )

@@ -4,16 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.model import Model, Rule, exactly_one
-from llmpipeline.api.models import SecretKeyReference
+from llmpipeline.api.base import Model, Rule, exactly_one
+from llmpipeline.api.model_source import SecretKeyReference
 from llmpipeline.api.quantity import Quantity
+from llmpipeline.api.run_code import run_code
 
 
 class Redis(Model):
-    """A Redis of yours."""
+    """Your own Redis."""
 
     address: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]+$", max_length=512)] = Field(
-        description="Where it is, like redis:6379 or rediss://redis.example:6380."
+        description="Its address, like redis:6379 or rediss://redis.example:6380."
     )
     username: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         default=None, description="The user. Default: none."
@@ -36,15 +37,15 @@ class RocksDB(Model):
         ),
     )
 
-    size: Quantity | None = Field(default=None, description="Size of the volume that KubeRay makes, like 1Gi.")
+    size: Quantity | None = Field(default=None, description="Size of the volume that KubeRay creates, like 1Gi.")
     storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         default=None, description="Its storage class. Default: the cluster's default."
     )
     claim_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
-        default=None, description="An existing PersistentVolumeClaim, instead of one that KubeRay makes."
+        default=None, description="An existing PersistentVolumeClaim, instead of one that KubeRay creates."
     )
     deletion_policy: Literal["DeleteWithCluster", "Retain"] | None = Field(
-        default=None, description="What becomes of the volume with the cluster. Default DeleteWithCluster."
+        default=None, description="What happens to the volume when the cluster is deleted. Default DeleteWithCluster."
     )
 
 
@@ -53,5 +54,10 @@ class FaultTolerance(Model):
 
     rules = (exactly_one("redis", "rocksdb"),)
 
-    redis: Redis | None = Field(default=None, description="A Redis of yours.")
-    rocksdb: RocksDB | None = Field(default=None, description="A volume of the head's own (alpha in KubeRay 1.7).")
+    redis: Redis | None = Field(
+        default=None,
+        description="Your own Redis.",
+        # Ray reads its state from there, and pickled functions with it.
+        json_schema_extra=run_code("head.faultTolerance.redis"),
+    )
+    rocksdb: RocksDB | None = Field(default=None, description="A volume of the head Pod (alpha in KubeRay 1.7).")

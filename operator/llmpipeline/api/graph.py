@@ -1,19 +1,23 @@
 """The `graph` app: a declared DAG of deployments."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.batch import Classify, CustomCode, Embed
+from llmpipeline.api.base import Model, Rule, any_object, exactly_one, named_list
+from llmpipeline.api.batch import Classify, Embed
+from llmpipeline.api.code import UserCode
 from llmpipeline.api.deployment import Deployment, PositiveSeconds
 from llmpipeline.api.generate import EngineModel
-from llmpipeline.api.limits import HttpDeployment
-from llmpipeline.api.model import Model, Rule, any_object, exactly_one, named_list
-from llmpipeline.api.models import ModelSource
-from llmpipeline.api.names import NodeName
+from llmpipeline.api.http_deployment import HttpDeployment
+from llmpipeline.api.kind import AppKind
+from llmpipeline.api.model_source import ModelSource
+from llmpipeline.api.name_types import NodeName
+from llmpipeline_serve.contract.texts import SummarizeArgs
 
 # Jinja2, parsed when the resource is checked and evaluated in the app.
 Source = Annotated[str, Field(min_length=1, max_length=16_384)]
+_SUMMARY_DEFAULTS: Final = {name: field.default for name, field in SummarizeArgs.model_fields.items()}
 
 
 class Preprocess(Model):
@@ -28,12 +32,12 @@ class Preprocess(Model):
         ),
     )
 
-    lowercase: bool = Field(default=False, description="Whether to make the text lower-case.")
+    lowercase: bool = Field(default=False, description="Whether to convert the text to lower case.")
     tokenizer: ModelSource | None = Field(
         default=None, description="The model whose tokenizer counts the tokens. Needed for maxTokens."
     )
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
-        default=None, description="A longer text is cut off after so many tokens."
+        default=None, description="A longer text is truncated to this number of tokens."
     )
 
 
@@ -42,13 +46,14 @@ class Summarize(Model):
 
     model: ModelSource = Field(description="Where the model comes from.")
     minimum_words: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
-        default=None, description="A text of fewer words is returned as it is. Default 30."
+        default=None,
+        description=f"A text with fewer words is returned unchanged. Default {_SUMMARY_DEFAULTS['minimum_words']}.",
     )
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        default=None, description="Most tokens of a summary. Default 128."
+        default=None, description=f"Maximum number of tokens of a summary. Default {_SUMMARY_DEFAULTS['max_tokens']}."
     )
     prefix: Annotated[str, Field(max_length=256)] | None = Field(
-        default=None, description='Put before each text, as T5 wants it: "summarize: ".'
+        default=None, description='Put before each text, as T5 models need it: "summarize: ".'
     )
 
 
@@ -64,7 +69,7 @@ class Http(Model):
     """A call of a service: {status, body}. An answer that is not 2xx is a failure of the node."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$", max_length=2048)] = Field(
-        description="The address. It is fixed: no part of it comes from a request."
+        description="The address. It is fixed; no part of it comes from a request."
     )
     method: Literal["GET", "POST", "PUT"] = Field(
         default="POST", description="POST and PUT send the node's input as JSON."
@@ -74,48 +79,54 @@ class Http(Model):
 class Node(Deployment):
     """One step of the graph: a deployment of its own."""
 
-    rules = (
-        *Deployment.rules,
-        exactly_one("preprocess", "classify", "summarize", "embed", "generate", "http", "custom"),
-    )
+    kinds: ClassVar = ("preprocess", "classify", "summarize", "embed", "generate", "http", "custom")
+    rules = (*Deployment.rules, exactly_one(*kinds))
 
-    name: NodeName = Field(description="The node's name, unique in the graph; its result has this name in templates.")
+    name: NodeName = Field(
+        description="The node's name, unique in the graph. Templates refer to its result by this name."
+    )
     after: Annotated[tuple[NodeName, ...], Field(max_length=32)] = Field(
-        default=(), description="The nodes whose results it needs. Nodes that do not wait for each other run at once."
+        default=(),
+        description="The nodes whose results it needs. Nodes that do not wait for each other run in parallel.",
     )
     when: Source | None = Field(
         default=None,
-        description="A Jinja2 expression, like sentiment.label == 'NEGATIVE'. Where it is false the node is skipped, "
-        "and so is what needs its result; its field skipped can be asked.",
+        description="A Jinja2 expression, like sentiment.label == 'NEGATIVE'. If it is false, the node is skipped, "
+        "and so is what needs its result. Templates can read NODE.skipped.",
     )
     input: Source | None = Field(
         default=None,
-        description="A Jinja2 expression for what the node works on. Default: the text of the node it comes after, or "
+        description="A Jinja2 expression for the node's input. Default: the text of the node that it comes after, or "
         "request.text.",
     )
     timeout_seconds: PositiveSeconds | None = Field(
-        default=None, description="A node that takes longer has failed. Default: the graph's."
+        default=None, description="A node that takes longer has failed. Default: timeoutSeconds of the graph's ingress."
     )
-    fallback: dict[str, Any] | None = any_object("The result where the node fails. Without it the request fails.")
-    preprocess: Preprocess | None = Field(default=None, description="Clean a text, and say its language.")
+    fallback: dict[str, Any] | None = any_object("The result if the node fails. Without it, the request fails.")
+    preprocess: Preprocess | None = Field(default=None, description="Clean a text and detect its language.")
     classify: Classify | None = Field(default=None, description="Classify a text: {label, score}.")
-    summarize: Summarize | None = Field(default=None, description="Shorten a text: {text, summarized}.")
+    summarize: Summarize | None = Field(default=None, description="Summarize a text: {text, summarized}.")
     embed: Embed | None = Field(default=None, description="Turn a text into a vector: {embedding}.")
     generate: GenerateNode | None = Field(default=None, description="Answer a prompt: {text, finish_reason, usage}.")
     http: Http | None = Field(default=None, description="Call a service: {status, body}.")
-    custom: CustomCode | None = Field(
-        default=None, description="A function of your own, async or not, from the input to a JSON object."
+    custom: UserCode | None = Field(
+        default=None, description="Your own function, sync or async, from the input to a JSON object."
     )
 
+    @property
+    def kind(self) -> str:
+        """Which of the kinds it is."""
+        return next(kind for kind in self.kinds if getattr(self, kind) is not None)
 
-class Graph(Model):
+
+class Graph(AppKind):
     """Nodes that work on one request together."""
 
-    nodes: tuple[Node, ...] = named_list("The nodes, told apart by name.", least=1, most=32)
+    nodes: tuple[Node, ...] = named_list("The nodes. Each name is unique.", least=1, most=32)
     output: dict[str, Any] | None = any_object(
-        "The answer: an object whose texts are Jinja2 expressions, like {summary: summary.text}. What needs a skipped "
-        "node is null. Default: the results of the nodes that no other comes after."
+        "The answer: an object whose strings are Jinja2 expressions, like {summary: summary.text}. What "
+        "needs a skipped node is null. Default: the results of the nodes that no other node comes after."
     )
     ingress: HttpDeployment | None = Field(
-        default=None, description="The deployment that takes the HTTP requests and asks the nodes."
+        default=None, description="The deployment that receives the HTTP requests and calls the nodes."
     )

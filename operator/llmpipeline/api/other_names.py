@@ -8,8 +8,8 @@ from typing import Final
 
 HINTS: Final = {
     # KubeRay
-    "rayClusterConfig": "it is rendered: see spec.ray, head and workers",
-    "serveConfigV2": "it is rendered: see spec.apps",
+    "rayClusterConfig": "the operator renders it; use spec.ray, spec.head and spec.workers",
+    "serveConfigV2": "the operator renders it; use spec.apps",
     "headGroupSpec": "use spec.head",
     "workerGroupSpecs": "use spec.workers",
     "serviceUnhealthySecondThreshold": "KubeRay ignores it; use healthCheck of a deployment",
@@ -17,14 +17,16 @@ HINTS: Final = {
     "enableInTreeAutoscaling": "use autoscaler, or a minReplicas below maxReplicas",
     "autoscalerOptions": "use spec.autoscaler",
     "gcsFaultToleranceOptions": "use head.faultTolerance",
-    "rayStartParams": "it is rendered; num-cpus of the head is head.cpusForReplicas",
+    "rayStartParams": "the operator renders it; num-cpus of the head is head.cpusForReplicas",
     "upgradeStrategy": "use spec.upgrade",
     "rayVersion": "use spec.ray.version",
     "groupName": "use name",
     "numOfHosts": "use hosts",
-    "template": "use podTemplate, which is laid over the rendered template",
+    "template": "use podTemplate, which is merged into the rendered Pod template",
     "scaleStrategy": "Ray's autoscaler has it",
     "workersToDelete": "Ray's autoscaler has it",
+    # Of an earlier version
+    "kuberayNamespace": "leave it out; the chart's value kuberayNamespace sets it for all pipelines",
     # Ray Serve, in its own spelling
     "num_replicas": "use replicas",
     "max_concurrent_queries": "use maxOngoingRequests",
@@ -45,8 +47,8 @@ HINTS: Final = {
     "tensor_parallel_size": "use tensorParallelSize",
     "pipeline_parallel_size": "use pipelineParallelSize",
     "max_model_len": "use engine.maxModelLength",
-    "gpu_memory_utilization": "use engine.gpuMemoryUtilizationPercent, a whole number",
-    "engine_kwargs": "use engine, and engine.extra for what it has no field for",
+    "gpu_memory_utilization": "use engine.gpuMemoryUtilizationPercent, an integer",
+    "engine_kwargs": "use engine; engine.extra takes arguments that have no field",
     "accelerator_type": "use accelerator.type",
     "model_loading_config": "use name and source",
 }

@@ -8,9 +8,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from llmpipeline.api.model import Model
+from llmpipeline.api.base import Model, Part, parts
+from llmpipeline.api.free_form import excess_of
 from llmpipeline.api.other_names import HINTS
-from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.api.pipeline import LLMPipeline, Metadata
+from llmpipeline.names import without_none
 from llmpipeline.problems import Path, Problem
 
 _WRONG_TYPE = {
@@ -18,9 +20,9 @@ _WRONG_TYPE = {
     "model_attributes_type": "an object with fields",
     "dict_type": "an object with fields",
     "tuple_type": "a list",
-    "string_type": "a text (put it in quotes)",
-    "int_type": "a whole number",
-    "bool_type": "true or false",
+    "string_type": "a string (put it in quotes)",
+    "int_type": "an integer",
+    "bool_type": "a boolean, true or false",
 }
 
 
@@ -44,7 +46,17 @@ def parse(document: dict[str, Any]) -> LLMPipeline | list[Problem]:
         return [_explained(detail, parts) for detail in real]
     except (TypeError, ValueError, RecursionError) as error:
         return [Problem((), f"not a resource that JSON can express: {error}")]
-    return list(_broken_rules(pipeline, ())) or pipeline
+    return list(_broken_rules(pipeline)) or pipeline
+
+
+def metadata_of(document: dict[str, Any]) -> Metadata:
+    """The metadata of a document that may be no pipeline: what is not there, or of a wrong type, is left out."""
+    given = document.get("metadata")
+    known = without_none(given) if isinstance(given, dict) else {}
+    try:
+        return Metadata.model_validate({"name": "", **known})
+    except ValidationError:
+        return Metadata(name="")
 
 
 def _explained(detail: ErrorDetails, document: Any) -> Problem:
@@ -105,28 +117,34 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((model for model in found if model), None)
 
 
-def _broken_rules(model: Model, path: Path) -> Iterator[Problem]:
-    """The rules that do not hold in this model and in all below it."""
-    for rule in model.rules:
-        if not rule.holds(model):
-            yield Problem((*path, *rule.at), rule.message)
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        here = (*path, field.alias or name)
-        if isinstance(value, Model):
-            yield from _broken_rules(value, here)
-        elif isinstance(value, tuple):
-            yield from _broken_items(value, here)
+def _broken_rules(pipeline: LLMPipeline) -> Iterator[Problem]:
+    """The rules that do not hold, in the pipeline and in all below it."""
+    for part in parts(pipeline, Model):
+        for rule in part.value.rules:
+            if not rule.holds(part.value):
+                yield Problem((*part.at, *rule.at), rule.message)
+        yield from _duplicates(part)
+        yield from _excesses(part)
 
 
-def _broken_items(items: tuple[Any, ...], path: Path) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for index, item in enumerate(items):
-        if not isinstance(item, Model):
-            continue
-        name = getattr(item, "name", None)
-        if name in seen:
-            yield Problem((*path, index, "name"), f"duplicate name {_shown(name)}; names are unique in this list")
-        if name is not None:
-            seen.add(name)
-        yield from _broken_rules(item, (*path, index))
+def _excesses(part: Part[Model]) -> Iterator[Problem]:
+    """Free-form fields that are out of bounds."""
+    for field_name, field in type(part.value).model_fields.items():
+        extra = field.json_schema_extra
+        is_free = isinstance(extra, dict) and extra.get("x-kubernetes-preserve-unknown-fields")
+        if is_free and (excess := excess_of(getattr(part.value, field_name))):
+            yield Problem((*part.at, field.alias or field_name), excess, "make it smaller")
+
+
+def _duplicates(part: Part[Model]) -> Iterator[Problem]:
+    """Items of one name in a list, which the API server tells apart by it."""
+    for field_name, field in type(part.value).model_fields.items():
+        items = getattr(part.value, field_name)
+        seen: set[str] = set()
+        for index, item in enumerate(items if isinstance(items, tuple) else ()):
+            name = getattr(item, "name", None) if isinstance(item, Model) else None
+            if name in seen:
+                path = (*part.at, field.alias or field_name, index, "name")
+                yield Problem(path, f"duplicate name {_shown(name)}; names are unique in this list")
+            if name is not None:
+                seen.add(name)

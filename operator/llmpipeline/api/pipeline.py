@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from llmpipeline.api.apps import App
-from llmpipeline.api.model import Model, Rule, named_list
+from llmpipeline.api.base import Model, Rule, named_list
+from llmpipeline.api.companions import Disruption, Monitoring, Network, Scale, Upgrade
 from llmpipeline.api.ray_cluster import Autoscaler, Head, Ray, WorkerGroup, WorkerSettings
 from llmpipeline.api.status import Status
-from llmpipeline.api.surroundings import Disruption, Monitoring, Network, Scale, Upgrade
 
 # KubeRay appends to the name of a RayService and uses the result as a label: source, its validation of RayService
 # names.
@@ -47,7 +47,7 @@ class Spec(Model):
         ),
     )
 
-    ray: Ray = Field(description="Which Ray, and how its Pods start.")
+    ray: Ray = Field(description="The Ray version and image, and how Ray Pods start.")
     head: Head | None = Field(default=None, description="The Pod that runs Ray's control plane.")
     apps: tuple[App, ...] = named_list("What the pipeline serves: one or more apps.", least=1, most=32)
     workers: tuple[WorkerGroup, ...] = named_list(
@@ -55,26 +55,28 @@ class Spec(Model):
     )
     worker_defaults: WorkerSettings | None = Field(
         default=None,
-        description="What every worker group is told, derived ones too. What a group says itself comes on top.",
+        description="Settings of every worker group, derived ones included. A group's own settings take precedence.",
     )
     autoscaler: Autoscaler | None = Field(
         default=None,
-        description="Ray's autoscaler. It runs where a worker group has a minimum below its maximum, and wherever this "
-        "is given: {} spares the new Ray cluster that a first minimum below the maximum would need.",
+        description="Ray's autoscaler. It runs if a worker group has minReplicas below maxReplicas, and always if "
+        "this field is set. {} keeps it on, so that a first minReplicas below maxReplicas needs no new "
+        "Ray cluster.",
     )
     upgrade: Upgrade | None = Field(
-        default=None, description="What happens when an edit needs a new Ray cluster. Default: a whole second cluster."
+        default=None,
+        description="How an update is done that needs a new Ray cluster. Default: a second cluster (NewCluster).",
     )
     disruption: Disruption | None = Field(
-        default=None, description="What drains and node upgrades must leave running. Default: nothing."
+        default=None, description="What node drains and upgrades must leave running. Default: nothing."
     )
     network: Network | None = Field(default=None, description="How the pipeline is reached, and by whom.")
-    monitoring: Monitoring | None = Field(default=None, description="How the pipeline is measured.")
+    monitoring: Monitoring | None = Field(default=None, description="How the pipeline is monitored.")
     scale: Scale | None = Field(
-        default=None, description="The one deployment that kubectl scale, an HPA or KEDA scale. Default: none."
+        default=None, description="The deployment that kubectl scale, an HPA or KEDA scales. Default: none."
     )
     suspend: bool = Field(
-        default=False, description="Whether to take everything down, and its GPUs, and keep this resource for later."
+        default=False, description="Whether to stop everything and release its GPUs. This resource stays."
     )
 
 

@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.model import Model, Rule, any_object
-from llmpipeline.api.models import SecretKeyReference
+from llmpipeline.api.base import Model, Rule, any_object
+from llmpipeline.api.model_source import SecretKeyReference
+from llmpipeline.api.run_code import run_code
 
 LabelText = Annotated[str, Field(max_length=317)]
 
@@ -29,10 +30,10 @@ class Toleration(Model):
     )
 
     key: Annotated[str, Field(min_length=1, max_length=317)] | None = Field(
-        default=None, description="The taint's key. Left out, with operator Exists: every taint."
+        default=None, description="The taint's key. Without a key, operator Exists tolerates every taint."
     )
     operator: Literal["Equal", "Exists"] = Field(
-        default="Equal", description="Equal: the taint has this value. Exists: whatever its value."
+        default="Equal", description="Equal: the taint must have this value. Exists: any value."
     )
     value: Annotated[str, Field(max_length=63)] | None = Field(default=None, description="The taint's value.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
@@ -46,14 +47,16 @@ class PodSettings(Model):
     node_selector: dict[str, LabelText] | None = Field(
         default=None,
         max_length=32,
-        description="Labels that a node must have, beside those of the accelerator type.",
+        description="Labels that a node must have, in addition to those of the accelerator type.",
     )
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
-        default=(), description="Taints that the Pods may run on. Those of GPUs and spot nodes are tolerated anyway."
+        default=(), description="Taints that the Pods tolerate. Those of GPU and spot nodes are always tolerated."
     )
     pod_template: dict[str, Any] | None = any_object(
-        "A part of a Pod template, {metadata, spec}, laid over the rendered one as kubectl's strategic merge does: "
-        "affinity, topologySpreadConstraints, volumes, sidecars. The Ray container is ray-head or ray-worker."
+        "A part of a Pod template, {metadata, spec}, merged into the rendered one as a strategic merge "
+        "patch: affinity, topologySpreadConstraints, volumes, sidecars. The Ray container is ray-head or "
+        "ray-worker.",
+        run_code("podTemplate"),
     )
 
 

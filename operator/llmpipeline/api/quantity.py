@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
@@ -71,6 +71,13 @@ Gpus = Annotated[
 ]
 
 
+class Range(NamedTuple):
+    """Minimum and maximum of something, like replicas or GPUs."""
+
+    minimum: int
+    maximum: int
+
+
 def amount(quantity: int | str) -> Decimal:
     """The quantity in its base unit: cores, or bytes."""
     match = _QUANTITY.match(str(quantity))
@@ -84,6 +91,6 @@ def milli(quantity: int | str) -> int:
     return int((amount(quantity) * 1000).to_integral_value(rounding="ROUND_CEILING"))
 
 
-def whole(quantity: int | str) -> int:
+def ceil_units(quantity: int | str) -> int:
     """The base unit, rounded up: bytes, or whole cores as KubeRay counts them."""
     return int(amount(quantity).to_integral_value(rounding="ROUND_CEILING"))

@@ -1,19 +1,34 @@
 """The Ray cluster that the apps run on."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from llmpipeline.api.base import Model, Rule, named_list
+from llmpipeline.api.defaults import (
+    CPU_MILLI_PER_GPU,
+    CPU_POD_MEMORY,
+    CPU_POD_MILLI,
+    GIB,
+    HEAD_CPU_MILLI,
+    HEAD_MEMORY,
+    MEMORY_PER_GPU,
+)
 from llmpipeline.api.deployment import Count, PositiveCount, Seconds
 from llmpipeline.api.fault_tolerance import FaultTolerance
-from llmpipeline.api.model import Model, Rule, named_list
-from llmpipeline.api.models import Accelerator
-from llmpipeline.api.names import ObjectName
+from llmpipeline.api.model_source import Accelerator
+from llmpipeline.api.name_types import ObjectName
 from llmpipeline.api.pods import EnvironmentVariable, PodSettings
 from llmpipeline.api.quantity import Quantity
+from llmpipeline.api.run_code import run_code
+from llmpipeline.api.safe_variables import ONLY_SAFE, UNSAFE_NAMES
 
 # Below it KubeRay's token authentication, HTTP probes and the Serve options that are rendered do not all exist.
 OLDEST_RAY = (2, 56)
+
+
+# In CEL: directories that hold no code of the image.
+_OWN_FOLDER: Final = "value.matches('^/(models|cache|data|mnt)(/|$)') && !value.contains('..')"
 
 
 class LocalReference(Model):
@@ -26,17 +41,20 @@ class ModelCache(Model):
     """Where downloaded models are kept."""
 
     path: Annotated[str, Field(pattern=r"^/.", max_length=1024)] = Field(
-        description="The folder in the Ray Pods, like /models."
+        description="The directory in the Ray Pods, like /models.",
+        # Over the directories of the image a claim would bring other code.
+        json_schema_extra=run_code("a ray.modelCache.path outside /models, /cache, /data and /mnt", unless=_OWN_FOLDER),
     )
     claim_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         default=None,
-        description="The PersistentVolumeClaim that is mounted there, which all Pods can write at once "
-        "(ReadWriteMany). Left out: in the container's own file system, lost with each Pod.",
+        description="The PersistentVolumeClaim that is mounted there. All Pods write to it at once, so it must be "
+        "ReadWriteMany. Without it, the cache is in the container's own file system and is lost with the "
+        "Pod.",
     )
 
 
 class Ray(Model):
-    """Which Ray, and how its Pods start."""
+    """The Ray version and image, and how Ray Pods start."""
 
     rules = (
         Rule(
@@ -49,41 +67,51 @@ class Ray(Model):
     )
 
     version: Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,3})\.[0-9]{1,4}\.[0-9]{1,4}$", max_length=14)] = Field(
-        description='The Ray version that is in the image, like "2.60.0".'
+        description='The Ray version in the image, like "2.60.0".'
     )
     image: Annotated[str, Field(min_length=1, max_length=512)] = Field(
-        description="The image of every Ray Pod. openai apps run on rayproject/ray-llm; hello needs an image with "
-        "llmpipeline-serve in it."
+        description="The image of every Ray Pod. The bundled apps need an image with llmpipeline-serve in it; openai "
+        "and custom apps also run on rayproject/ray-llm."
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
-        default=None, description="When the image is pulled. Default: Kubernetes' own, by the image's tag."
+        default=None,
+        description="When the image is pulled. Default: the Kubernetes default, which depends on the image's tag.",
     )
     image_pull_secrets: tuple[LocalReference, ...] = named_list(
         "Secrets to pull the image with, in the pipeline's namespace.", most=16
     )
     service_account_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         default=None,
-        description="The ServiceAccount that the Ray Pods run as. Default: the namespace's default; the head of an "
-        "autoscaled cluster gets one of KubeRay's making.",
+        description="The ServiceAccount that the Ray Pods run as. Default: the namespace's default ServiceAccount; "
+        "for the head of an autoscaled cluster, one that KubeRay creates.",
+        json_schema_extra=run_code("ray.serviceAccountName"),
     )
     model_cache: ModelCache | None = Field(
-        default=None, description="Where downloaded models are kept. Default: in the container's home."
+        default=None,
+        description="The model cache: where downloaded models are kept. Default: the container's home directory.",
     )
-    environment: tuple[EnvironmentVariable, ...] = named_list("Environment variables of every Ray Pod.", most=128)
+    environment: tuple[EnvironmentVariable, ...] = named_list(
+        "Environment variables of every Ray Pod.",
+        most=128,
+        mark=run_code("ray.environment", unless=ONLY_SAFE, which=UNSAFE_NAMES),
+    )
     authentication: Literal["Token", "Disabled"] = Field(
         default="Token",
-        description="Token: Ray's dashboard and control plane ask for a token, which KubeRay makes. The serving port "
-        "is open either way.",
+        description="Token: Ray's dashboard and control plane require a token, which KubeRay creates. The serving "
+        "port requires none in either case.",
+        # Without a token anybody who reaches the head submits jobs to Ray.
+        json_schema_extra=run_code("ray.authentication", unless="value == 'Token'"),
     )
     performance: Literal["Optimized", "Plain"] = Field(
         default="Optimized",
-        description="Optimized: Ray's HAProxy, direct streaming and throughput settings, on head and workers alike. "
-        "Plain: as Ray comes.",
+        description="Optimized: HAProxy instead of Serve's Python proxy, direct streaming and throughput settings, "
+        "on head and workers. Plain: Ray's own defaults.",
     )
     pod_security: Literal["Restricted", "Unset"] = Field(
         default="Restricted",
-        description="Restricted: the Pods run as user 1000, as Ray's images do, within the restricted Pod security "
-        "standard. Unset: as the image says.",
+        description="Restricted: the Pods run as user 1000, like Ray's images, within the restricted Pod Security "
+        "Standard. Unset: as the image says.",
+        json_schema_extra=run_code("ray.podSecurity", unless="value == 'Restricted'"),
     )
 
 
@@ -100,17 +128,18 @@ class Head(PodSettings):
     rules = (*PodSettings.rules,)
 
     resources: PodResources | None = Field(
-        default=None, description="What the head Pod asks for. Default 2 CPUs and 8Gi."
+        default=None,
+        description=f"What the head Pod requests. Default {HEAD_CPU_MILLI // 1000} CPUs and {HEAD_MEMORY // GIB}Gi.",
     )
     cpus_for_replicas: Annotated[int, Field(ge=0, le=256)] = Field(
         default=0,
-        description="Of the head's CPUs, how many replicas may take. Default 0: a replica there would share the "
-        "control plane's fate.",
+        description="How many of the head's CPUs replicas may use. Default 0: a replica on the head fails together "
+        "with Ray's control plane.",
     )
     fault_tolerance: FaultTolerance | None = Field(
         default=None,
-        description="Keeps Ray's cluster state outside the head, so that replicas go on serving while a new head "
-        "comes up.",
+        description="Keeps Ray's cluster state outside the head Pod (GCS fault tolerance), so that replicas keep "
+        "serving while a new head starts.",
     )
 
 
@@ -118,14 +147,16 @@ class Autoscaler(Model):
     """Ray's autoscaler, which adds and removes worker Pods with the replicas."""
 
     idle_timeout_seconds: Seconds | None = Field(
-        default=None, description="A worker Pod that has run nothing for so long is removed. Default 60."
+        default=None, description="A worker Pod that has been idle for this long is removed. Default 60."
     )
     upscaling: Literal["Default", "Conservative", "Aggressive"] | None = Field(
         default=None,
-        description="Conservative: as many Pods wait to start as run. Default and Aggressive: no such limit.",
+        description="Conservative: at most as many Pods start at once as are running. Default and Aggressive: no "
+        "such limit.",
     )
     resources: PodResources | None = Field(
-        default=None, description="What the autoscaler beside the head asks for. Default: KubeRay's, 500m and 512Mi."
+        default=None,
+        description="What the autoscaler container in the head Pod requests. Default: KubeRay's, 500m and 512Mi.",
     )
 
 
@@ -136,13 +167,14 @@ class WorkerAccelerator(Accelerator):
 
 
 class WorkerSettings(PodSettings):
-    """What derived and given worker groups can both be told."""
+    """Settings that derived and explicit worker groups share."""
 
     spot: bool | None = Field(
-        default=None, description="Whether the Pods run on spot nodes (GKE, Karpenter, AKS), and on these alone."
+        default=None, description="Whether the Pods run only on spot nodes (GKE, Karpenter, AKS)."
     )
     idle_timeout_seconds: Seconds | None = Field(
-        default=None, description="A Pod that has run nothing for so long is removed. Default: the autoscaler's."
+        default=None,
+        description="A Pod that has been idle for this long is removed. Default: idleTimeoutSeconds of the autoscaler.",
     )
 
 
@@ -161,20 +193,22 @@ class WorkerGroup(WorkerSettings):
 
     name: ObjectName = Field(description="The group's name, unique in the pipeline.")
     accelerator: WorkerAccelerator | None = Field(
-        default=None, description="The GPUs of each Pod. Without it the group has CPUs alone."
+        default=None, description="The GPUs of each Pod. Without it, the group has only CPUs."
     )
-    min_replicas: Count | None = Field(default=None, description="Fewest Pods. Default: maxReplicas.")
-    max_replicas: PositiveCount = Field(description="Most Pods.")
+    min_replicas: Count | None = Field(default=None, description="Minimum number of Pods. Default: maxReplicas.")
+    max_replicas: PositiveCount = Field(description="Maximum number of Pods.")
     hosts: Annotated[int, Field(ge=1, le=256)] = Field(
         default=1,
-        description="Pods that come and go together as one, like the hosts of a TPU slice; minReplicas and maxReplicas "
-        "then count such sets.",
+        description="Number of Pods that are created and removed together, like the hosts of a TPU slice. "
+        "minReplicas and maxReplicas then count such sets.",
     )
     priority: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        default=0, description="Of groups that could take a replica, the autoscaler grows that of the highest priority."
+        default=0,
+        description="If several groups could hold a replica, the autoscaler grows the one with the highest priority.",
     )
     resources: PodResources | None = Field(
         default=None,
-        description="What each Pod asks for beside its GPUs. Default: 2 CPUs and 4Gi; with GPUs, for each of them 4 "
-        "CPUs and 24Gi.",
+        description=f"What each Pod requests in addition to its GPUs. Default {CPU_POD_MILLI // 1000} CPUs and "
+        f"{CPU_POD_MEMORY // GIB}Gi; with GPUs, {CPU_MILLI_PER_GPU // 1000} CPUs and "
+        f"{MEMORY_PER_GPU // GIB}Gi for each GPU.",
     )

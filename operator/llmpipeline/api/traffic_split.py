@@ -4,9 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from llmpipeline.api.base import Model, Rule, exactly_one, named_list
 from llmpipeline.api.deployment import Deployment, PositiveSeconds
-from llmpipeline.api.model import Model, Rule, exactly_one, named_list
-from llmpipeline.api.names import ObjectName
+from llmpipeline.api.kind import AppKind
+from llmpipeline.api.name_types import ObjectName
+from llmpipeline_serve.contract.base import MEBIBYTE
+from llmpipeline_serve.contract.traffic_split import SplitArgs
 
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
 CookieName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
@@ -17,10 +20,11 @@ Weight = Annotated[int, Field(ge=0, le=1000)]
 class Variant(Model):
     """One of the apps that share the requests."""
 
-    name: ObjectName = Field(description="The variant's name: in metrics, in answers and in the override header.")
+    name: ObjectName = Field(description="The variant's name in metrics, in answers and in the override header.")
     app: ObjectName = Field(description="The app of this pipeline that answers; not a trafficSplit.")
     weight: Weight = Field(
-        description="Its share of the requests: weight / sum of all weights. 0: only by the override header."
+        description="Its share of the requests: weight / sum of all weights. With 0 it gets only requests with the "
+        "override header."
     )
 
 
@@ -29,19 +33,21 @@ class Sticky(Model):
 
     rules = (exactly_one("header", "cookie"),)
 
-    header: HeaderName | None = Field(default=None, description="A header whose value stands for the user.")
-    cookie: CookieName | None = Field(default=None, description="A cookie whose value stands for the user.")
+    header: HeaderName | None = Field(default=None, description="A header whose value identifies the user.")
+    cookie: CookieName | None = Field(default=None, description="A cookie whose value identifies the user.")
 
 
 class Shadow(Model):
     """An app that gets copies of requests."""
 
     app: ObjectName = Field(description="The app of this pipeline that gets the copies; not a trafficSplit.")
-    percent: Annotated[int, Field(ge=1, le=100)] = Field(description="Of the requests, how many are copied.")
+    percent: Annotated[int, Field(ge=1, le=100)] = Field(description="Percentage of the requests that are copied.")
 
 
-class TrafficSplit(Deployment):
+class TrafficSplit(Deployment, AppKind):
     """Passes each request on to one of several apps, byte for byte, both ways, streams too."""
+
+    may_load_models = False
 
     rules = (
         *Deployment.rules,
@@ -56,18 +62,19 @@ class TrafficSplit(Deployment):
     variants: tuple[Variant, ...] = named_list("The apps that share the requests.", least=1, most=16)
     sticky: Sticky | None = Field(
         default=None,
-        description="Keeps a user with one variant; a change of weights moves only as many as it must. Requests "
-        "without the header or cookie are shared out one by one.",
+        description="Keeps a user on one variant. A change of weights moves as few users as possible. Requests "
+        "without the header or cookie are split one by one.",
     )
     override_header: HeaderName | None = Field(
-        default=None, description="A header by which a tester names the variant. Unknown names are answered 400."
+        default=None, description="A header that names the variant, for testers. An unknown name is answered with 400."
     )
     shadow: tuple[Shadow, ...] = Field(
         default=(),
         max_length=8,
-        description="Apps that get copies of requests with up to 1 MiB of body; their answers are dropped.",
+        description=f"Apps that get copies of requests with up to {SplitArgs().shadow_max_body_bytes // MEBIBYTE} "
+        "MiB of body. Their answers are dropped.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["app"]},
     )
     timeout_seconds: PositiveSeconds = Field(
-        default=600, description="From a request's arrival to the last byte of its answer."
+        default=600, description="Time limit from a request's arrival to the last byte of its answer."
     )

@@ -1,6 +1,6 @@
 """The `doctor` command: asking the cluster, and showing what is found."""
 
-import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
@@ -8,21 +8,52 @@ from typing import Final
 import click
 
 from llmpipeline.cli.connection import ask
-from llmpipeline.cluster import connect
-from llmpipeline.doctor.diagnose import diagnose
+from llmpipeline.cli.options import NEGATIVE, OUTPUT, UNREACHABLE, as_json, command, fail, wants_colour
+from llmpipeline.cluster.errors import Unreachable
 from llmpipeline.doctor.types import Finding
-from llmpipeline.facts import read_facts
 
 _MARKS: Final = {"Ok": "ok", "Warning": "warn", "Problem": "PROBLEM", "Unknown": "unknown"}
 _COLOURS: Final = {"Ok": "green", "Warning": "yellow", "Problem": "red", "Unknown": "cyan"}
 
 
+@command(
+    "llmpipeline doctor",
+    "llmpipeline doctor --namespace ml -o json",
+    "llmpipeline doctor --as system:serviceaccount:llmpipeline-system:llmpipeline-operator",
+)
+@click.option("-n", "--namespace", help="Ask whether pipelines can run in this namespace alone. Default: all.")
+@click.option("--as", "user", metavar="USER", help="Ask for this user's rights, like the operator's service account.")
+@OUTPUT
+def doctor(namespace: str | None, user: str | None, output: str) -> None:
+    """Report whether this cluster can run pipelines, and what to do if it cannot. Nothing is changed.
+
+    The cluster is the one of the kubeconfig (KUBECONFIG) or, in a Pod, its own. The exit code is 1 if there is a
+    problem, and 3 if the cluster cannot be reached.
+    """
+    try:
+        findings = examine(namespace, user)
+    except Unreachable as unreachable:
+        fail(str(unreachable), UNREACHABLE)
+    text = as_json([asdict(finding) for finding in findings]) if output == "json" else as_table(findings)
+    click.echo(text, color=wants_colour())
+    if any(finding.verdict == "Problem" for finding in findings):
+        sys.exit(NEGATIVE)
+
+
 def examine(namespace: str | None, user: str | None) -> list[Finding]:
-    """What is found in the cluster. Raises `Unreachable`."""
+    """What is found in the cluster.
+
+    Raises:
+        Unreachable: The cluster does not answer.
+    """
     return ask(_examine(namespace, user))
 
 
 async def _examine(namespace: str | None, user: str | None) -> list[Finding]:
+    from llmpipeline.cluster.client import connect
+    from llmpipeline.cluster.facts import read_facts
+    from llmpipeline.doctor.diagnose import diagnose
+
     async with connect() as cluster:
         return diagnose(await read_facts(cluster, namespace, user))
 
@@ -38,8 +69,3 @@ def as_table(findings: Sequence[Finding]) -> str:
         if finding.remedy:
             lines.append(f"{' ' * (marks + checks + 4)}-> {finding.remedy}")
     return "\n".join(lines)
-
-
-def as_json(findings: Sequence[Finding]) -> str:
-    """A JSON list of objects with check, verdict, message and remedy."""
-    return json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False)

@@ -1,8 +1,7 @@
 """Files of YAML documents, with the line of every field.
 
 Read as kubectl reads them, and as strictly: a key given twice is an error, timestamps stay text, and aliases may not
-blow a
-small file up into a large object.
+blow a small file up into a large object.
 """
 
 import sys
@@ -13,12 +12,11 @@ from typing import Any, Final
 
 import yaml
 
-from llmpipeline import names
-from llmpipeline.api.parse import parse
-from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.plan.plan import make_plan
-from llmpipeline.plan.types import Plan
+from llmpipeline import desired, names
+from llmpipeline.desired import Desired
+from llmpipeline.names import Key
 from llmpipeline.problems import Path, Problem
+from llmpipeline.render.platform import DEFAULT, Platform
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONSTRUCTOR: Final = yaml.constructor.SafeConstructor()
@@ -27,7 +25,7 @@ _DEEPEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LocatedProblem:
     """A problem, and where it stands."""
 
     file: str
@@ -39,12 +37,25 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """A sound pipeline of a file, with its plan."""
+class LoadedPipeline:
+    """A sound pipeline of a file, with all that a cluster should have for it."""
 
     file: str
-    pipeline: LLMPipeline
-    plan: Plan
+    desired: Desired
+
+    @property
+    def key(self) -> Key:
+        """Its namespace and name."""
+        return Key(self.desired.metadata.namespace, self.desired.metadata.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A document of our kind, and where it stands."""
+
+    file: str
+    node: yaml.Node
+    content: dict[str, Any]
 
 
 class _UnreadableError(Exception):
@@ -53,21 +64,42 @@ class _UnreadableError(Exception):
         self.line, self.path = node.start_mark.line + 1, path
 
 
-def read_pipelines(sources: Iterable[str]) -> tuple[list[Read], list[Found]]:
-    """Reads, parses and plans all pipelines in these files and folders; `-` is standard input.
+def read_pipelines(
+    sources: Iterable[str], namespace: str = "", platform: Platform = DEFAULT
+) -> tuple[list[LoadedPipeline], list[LocatedProblem]]:
+    """Reads and compiles all pipelines in these files and folders; `-` is standard input.
+
+    Args:
+        sources: Paths.
+        namespace: That of documents which name none; empty: as the resource has it.
+        platform: What administrators decided for all pipelines.
 
     Returns:
         The sound ones, and the problems of the others. Documents of other kinds are passed over.
     """
-    sound: list[Read] = []
-    problems: list[Found] = []
-    for source in sources:
-        for file in _files(source):
-            for item in _pipelines(file):
-                (sound if isinstance(item, Read) else problems).append(item)  # type: ignore[arg-type]
+    sound: list[LoadedPipeline] = []
+    problems: list[LocatedProblem] = []
+    for item in (item for source in sources for file in _files(source) for item in _documents(file)):
+        if isinstance(item, LocatedProblem):
+            problems.append(item)
+            continue
+        wanted = desired.compile(_placed(item.content, namespace), platform)
+        if isinstance(wanted, Desired):
+            sound.append(LoadedPipeline(item.file, wanted))
+        else:
+            problems += [LocatedProblem(item.file, line_of(item.node, found.path), found) for found in wanted.problems]
     if not sound and not problems:
-        problems.append(Found(", ".join(sources), 1, Problem((), f"no {names.KIND} in it", "see manifests/samples")))
+        nothing = Problem((), f"no {names.KIND} in it", "see manifests/samples")
+        problems.append(LocatedProblem(", ".join(sources), 1, nothing))
     return sound, problems
+
+
+def _placed(document: dict[str, Any], namespace: str) -> dict[str, Any]:
+    """The document in this namespace, as kubectl would apply it, if it names none itself."""
+    metadata = document.get("metadata")
+    if not namespace or not isinstance(metadata, dict) or metadata.get("namespace") is not None:
+        return document
+    return {**document, "metadata": {**metadata, "namespace": namespace}}
 
 
 def _files(source: str) -> list[str]:
@@ -76,53 +108,45 @@ def _files(source: str) -> list[str]:
     return [source]
 
 
-def _pipelines(file: str) -> Iterator[Read | Found]:
+def _documents(file: str) -> Iterator[_Document | LocatedProblem]:
     shown = "<stdin>" if file == "-" else file
     try:
         text = (sys.stdin.buffer.read() if file == "-" else File(file).read_bytes()).decode("utf-8-sig")
         nodes = list(yaml.compose_all(text, _LOADER))
     except OSError as error:
-        yield Found(shown, 1, Problem((), f"cannot be read: {error.strerror}"))
+        yield LocatedProblem(shown, 1, Problem((), f"cannot be read: {error.strerror}"))
     except UnicodeDecodeError as error:
-        yield Found(shown, 1, Problem((), f"is not UTF-8: {error.reason} at byte {error.start}"))
+        yield LocatedProblem(shown, 1, Problem((), f"is not UTF-8: {error.reason} at byte {error.start}"))
     except RecursionError:
-        yield Found(shown, 1, Problem((), "is nested too deep"))
+        yield LocatedProblem(shown, 1, Problem((), "is nested too deep"))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         message = getattr(error, "problem", None) or str(error).splitlines()[0]
-        yield Found(shown, mark.line + 1 if mark else 1, Problem((), f"is not YAML: {message}"))
+        yield LocatedProblem(shown, mark.line + 1 if mark else 1, Problem((), f"is not YAML: {message}"))
     else:
         for node in nodes:
-            yield from _pipeline(shown, node)
+            yield from _document(shown, node)
 
 
-def _pipeline(file: str, node: yaml.Node | None) -> Iterator[Read | Found]:
+def _document(file: str, node: yaml.Node | None) -> Iterator[_Document | LocatedProblem]:
     if node is None or node.tag == "tag:yaml.org,2002:null":  # an empty document, as templates leave them
         return
     try:
         document = _Values().of(node, ())
     except _UnreadableError as error:
-        yield Found(file, error.line, Problem(error.path, str(error)))
+        yield LocatedProblem(file, error.line, Problem(error.path, str(error)))
         return
     if not isinstance(document, dict):
-        yield Found(
+        yield LocatedProblem(
             file, node.start_mark.line + 1, Problem((), "a document must be an object with apiVersion and kind")
         )
         return
     if document.get("kind") == "List" and isinstance(document.get("items"), list):
         for item in _field(node, "items").value:
-            yield from _pipeline(file, item)
+            yield from _document(file, item)
         return
-    if document.get("kind") != names.KIND:
-        return
-    parsed = parse(document)
-    if not isinstance(parsed, LLMPipeline):
-        yield from (Found(file, line_of(node, problem.path), problem) for problem in parsed)
-        return
-    plan = make_plan(parsed)
-    yield from (Found(file, line_of(node, problem.path), problem) for problem in plan.problems)
-    if not plan.problems:
-        yield Read(file, parsed, plan)
+    if document.get("kind") == names.KIND:
+        yield _Document(file, node, document)
 
 
 def line_of(node: yaml.Node, path: Path) -> int:
@@ -173,11 +197,11 @@ class _Values:
         result: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise _UnreadableError(key, path, "a key must be a text")
+                raise _UnreadableError(key, path, "a key must be a string")
             if key.tag == "tag:yaml.org,2002:merge":
                 merged = self._merged(value, path) | merged
             elif key.value in result:
-                raise _UnreadableError(key, (*path, key.value), "is given twice")
+                raise _UnreadableError(key, (*path, key.value), "appears twice")
             else:
                 result[key.value] = self.of(value, (*path, key.value))
         return merged | result

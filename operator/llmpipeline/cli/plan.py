@@ -1,4 +1,4 @@
-"""The `plan` command: what applying pipelines changes, told before it is done."""
+"""The `plan` command: what applying pipelines will change, and what that costs. The rules are in `effect`."""
 
 import json
 from collections.abc import Sequence
@@ -7,22 +7,23 @@ from typing import Any, Final
 
 import click
 
+from llmpipeline.api.quantity import Range
 from llmpipeline.cli.connection import ask
-from llmpipeline.cli.documents import Read
-from llmpipeline.cluster import Key, Manifest, connect, default_namespace
+from llmpipeline.cli.documents import LoadedPipeline
+from llmpipeline.cli.options import FILES, OUTPUT, UNREACHABLE, as_json, command, fail, load_or_exit, wants_colour
+from llmpipeline.cluster.errors import Unreachable
 from llmpipeline.effect import Difference, Effect, changes, differences, effect_of
-from llmpipeline.render.rayservice import rayservice
-from llmpipeline.render.surroundings import surroundings
+from llmpipeline.names import Key, Manifest
 
-_COLUMNS: Final = ("NAME", "EFFECT", "GPUS", "MEANWHILE")
-_COLOURS: Final = {"None": "green", "InPlace": "green", "NewCluster": "yellow", "Ignored": "red", "Suspend": "red"}
+_COLUMNS: Final = ("NAME", "EFFECT", "GPUS", "EXTRA GPUS")
+_COLOURS: Final = {"Unchanged": "green", "InPlace": "green", "NewCluster": "yellow", "Ignored": "red", "Suspend": "red"}
 _MOST_CHANGES: Final = 10
 _LONGEST_VALUE: Final = 40
 _WIDTH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class PlannedEdit:
     """What applying one pipeline does.
 
     Attributes:
@@ -38,20 +39,48 @@ class Edit:
     changes: tuple[Difference, ...]
 
 
-def edits_from_files(wanted: Sequence[Read], former: Sequence[Read]) -> list[Edit]:
+@command(
+    "llmpipeline plan -f pipeline.yaml",
+    "git show HEAD:pipeline.yaml | llmpipeline plan -f pipeline.yaml --from - -o json",
+)
+@FILES
+@click.option("--from", "former", metavar="OLD", help="What it is compared with. Default: what the cluster runs.")
+@OUTPUT
+def plan(files: tuple[str, ...], former: str | None, output: str) -> None:
+    """Report what applying pipelines would do to requests and GPUs. Nothing is changed.
+
+    A pipeline is compared with its version in OLD, which is a file, a folder, or - for standard input. Without --from
+    it is compared with its RayService in the cluster of the kubeconfig (KUBECONFIG); if the file names no namespace, in
+    that of the context. The exit code is 3 if the cluster cannot be reached.
+    """
+    try:
+        if former:
+            edits = edits_from_files(load_or_exit(files), load_or_exit((former,)))
+        else:
+            edits = edits_from_cluster(load_or_exit(files, _namespace()))
+    except Unreachable as unreachable:
+        fail(str(unreachable), UNREACHABLE)
+    text = as_json([_object(edit) for edit in edits]) if output == "json" else as_table(edits)
+    click.echo(text, color=wants_colour())
+
+
+def edits_from_files(loaded: Sequence[LoadedPipeline], former: Sequence[LoadedPipeline]) -> list[PlannedEdit]:
     """Compares pipelines with their former selves."""
-    by_key = {_key(read): read for read in former}
-    return [_edit_from(read, by_key.get(_key(read))) for read in wanted]
+    by_key = {pipeline.key: pipeline for pipeline in former}
+    return [_edit_from(pipeline, by_key.get(pipeline.key)) for pipeline in loaded]
 
 
-def edits_from_cluster(wanted: Sequence[Read]) -> list[Edit]:
-    """Compares pipelines with the RayServices in the cluster, where kubectl would apply them. Raises `Unreachable`."""
-    wanted = [_placed(read) for read in wanted]
-    live = ask(_live([_key(read) for read in wanted]))
-    return [_edit_of(read, live[_key(read)]) for read in wanted]
+def edits_from_cluster(loaded: Sequence[LoadedPipeline]) -> list[PlannedEdit]:
+    """Compares pipelines with the RayServices in the cluster.
+
+    Raises:
+        Unreachable: The cluster does not answer.
+    """
+    live = ask(_live([pipeline.key for pipeline in loaded]))
+    return [_edit_of(pipeline, live[pipeline.key]) for pipeline in loaded]
 
 
-def as_table(edits: Sequence[Edit]) -> str:
+def as_table(edits: Sequence[PlannedEdit]) -> str:
     """One row a pipeline; below, what happens and why."""
     rows = [_row(edit, edits) for edit in edits]
     widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
@@ -59,66 +88,52 @@ def as_table(edits: Sequence[Edit]) -> str:
     return "\n\n".join((table, *(_explained(edit, row[0]) for edit, row in zip(edits, rows, strict=True))))
 
 
-def as_json(edits: Sequence[Edit]) -> str:
-    """A JSON list of objects; the names of their members stay."""
-    return json.dumps([_object(edit) for edit in edits], indent=2, ensure_ascii=False)
+def _namespace() -> str:
+    from llmpipeline.cluster.client import default_namespace
 
-
-def _placed(read: Read) -> Read:
-    """With the namespace that kubectl gives it, where its file names none."""
-    metadata = read.pipeline.metadata
-    if "namespace" in metadata.model_fields_set:
-        return read
-    placed = metadata.model_copy(update={"namespace": default_namespace()})
-    return replace(read, pipeline=read.pipeline.model_copy(update={"metadata": placed}))
+    return default_namespace()
 
 
 async def _live(keys: Sequence[Key]) -> dict[Key, Manifest | None]:
+    from llmpipeline.cluster.client import connect
+
     async with connect() as cluster:
         return {key: await cluster.rayservice(key) for key in keys}
 
 
-def _edit_from(read: Read, former: Read | None) -> Edit:
+def _edit_from(loaded: LoadedPipeline, former: LoadedPipeline | None) -> PlannedEdit:
     if former is None:
-        return _edit_of(read, None)
-    effect = effect_of(_manifest(former), _manifest(read))
-    if around := _around(former, read):
-        effect = replace(effect, message=f"{effect.message} {around}" if effect.fields else around)
-    return Edit(read.file, _key(read), effect, differences(_spec(former), _spec(read), "spec"))
+        return _edit_of(loaded, None)
+    effect = effect_of(former.desired.service, loaded.desired.service)
+    if companions := _companions(former, loaded):
+        effect = replace(effect, message=f"{effect.message} {companions}" if effect.fields else companions)
+    return PlannedEdit(loaded.file, loaded.key, effect, differences(_spec(former), _spec(loaded), "spec"))
 
 
-def _edit_of(read: Read, live: Manifest | None) -> Edit:
-    wanted = _manifest(read)
-    return Edit(read.file, _key(read), effect_of(live, wanted), changes(live, wanted) if live else ())
+def _edit_of(loaded: LoadedPipeline, live: Manifest | None) -> PlannedEdit:
+    wanted = loaded.desired.service
+    return PlannedEdit(loaded.file, loaded.key, effect_of(live, wanted), changes(live, wanted) if live else ())
 
 
-def _around(former: Read, read: Read) -> str:
-    """What changes of the manifests beside the RayService. None of them restarts a Pod."""
+def _companions(former: LoadedPipeline, loaded: LoadedPipeline) -> str:
+    """What changes of the companion objects. None of it restarts a Pod."""
     old, new = (
-        {f"{made['kind']} {made['metadata']['name']}": made for made in surroundings(one.pipeline, one.plan)}
-        for one in (former, read)
+        {f"{made['kind']} {made['metadata']['name']}": made for made in one.desired.companions}
+        for one in (former, loaded)
     )
     fates = [
         f"{name} {'is added' if name not in old else 'is removed' if name not in new else 'changes'}"
         for name in dict.fromkeys((*old, *new))
         if old.get(name) != new.get(name)
     ]
-    return f"Around the Ray cluster: {', '.join(fates)}; no Pod restarts for it." if fates else ""
+    return f"Companion objects: {', '.join(fates)}; no Pod restarts for it." if fates else ""
 
 
-def _key(read: Read) -> Key:
-    return Key(read.pipeline.metadata.namespace, read.pipeline.metadata.name)
+def _spec(loaded: LoadedPipeline) -> Any:
+    return loaded.desired.pipeline.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _manifest(read: Read) -> Manifest:
-    return rayservice(read.pipeline, read.plan)
-
-
-def _spec(read: Read) -> Any:
-    return read.pipeline.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def _row(edit: Edit, edits: Sequence[Edit]) -> tuple[str, ...]:
+def _row(edit: PlannedEdit, edits: Sequence[PlannedEdit]) -> tuple[str, ...]:
     several = len({other.key.namespace for other in edits}) > 1
     name = f"{edit.key.namespace}/{edit.key.name}" if several else edit.key.name
     before, after = _range(edit.effect.gpus_before), _range(edit.effect.gpus_after)
@@ -126,7 +141,7 @@ def _row(edit: Edit, edits: Sequence[Edit]) -> tuple[str, ...]:
     return name, edit.effect.kind, before if before == after else f"{before} -> {after}", more
 
 
-def _range(gpus: tuple[int, int]) -> str:
+def _range(gpus: Range) -> str:
     least, most = gpus
     return str(least) if least == most else f"{least}-{most}"
 
@@ -139,7 +154,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def _explained(edit: Edit, name: str) -> str:
+def _explained(edit: PlannedEdit, name: str) -> str:
     message = click.wrap_text(edit.effect.message, _WIDTH, "  ", "  ")
     fields = [f"    {_change(change)}" for change in edit.changes[:_MOST_CHANGES]]
     rest = len(edit.changes) - _MOST_CHANGES
@@ -161,7 +176,7 @@ def _value(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 
-def _object(edit: Edit) -> dict[str, Any]:
+def _object(edit: PlannedEdit) -> dict[str, Any]:
     effect = edit.effect
     return {
         "file": edit.file,
@@ -170,9 +185,9 @@ def _object(edit: Edit) -> dict[str, Any]:
         "effect": effect.kind,
         "message": effect.message,
         "gpus": {
-            "before": {"requested": effect.gpus_before[0], "maximum": effect.gpus_before[1]},
-            "after": {"requested": effect.gpus_after[0], "maximum": effect.gpus_after[1]},
-            "meanwhile": effect.gpus_more,
+            "before": {"requested": effect.gpus_before.minimum, "maximum": effect.gpus_before.maximum},
+            "after": {"requested": effect.gpus_after.minimum, "maximum": effect.gpus_after.maximum},
+            "extraDuringUpdate": effect.gpus_more,
         },
         "changes": [{"field": change.field, "before": change.before, "after": change.after} for change in edit.changes],
     }

@@ -1,96 +1,200 @@
-"""The `status` command: a pipeline's own status, as a person reads it."""
+"""The `status` command: what works of pipelines, what does not, and why, from their own status."""
 
-import json
+import asyncio
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
 
-from llmpipeline import names
-from llmpipeline.cli.connection import ask
-from llmpipeline.cluster import Key, Manifest, connect
+from llmpipeline import conditions, names
+from llmpipeline.api.status import Status
+from llmpipeline.cli.connection import why
+from llmpipeline.cli.options import INTERRUPTED, NEGATIVE, OUTPUT, UNREACHABLE, as_json, command, fail, wants_colour
+from llmpipeline.cli.status_text import as_table, as_text, in_a_line, is_current
+from llmpipeline.cluster.errors import RequestRejected, Unreachable
+from llmpipeline.names import Key, Manifest
 
 _INTERVAL: Final = 1.0
-_COLOURS: Final = {"True": "green", "False": "red", "Unknown": "yellow"}
-# Progressing is no fault when true, nor when false.
-_NEUTRAL: Final = names.PROGRESSING
+_AWAITED: Final = (conditions.Accepted, conditions.Applied, conditions.Available, conditions.Ready)
+_PREFIXES: Final = tuple(f"{word}/" for word in ("llmp", "llmpipeline", names.PLURAL, names.KIND))
+
+Read = Callable[[], Awaitable[Manifest | None]]
+Say = Callable[[str], None]
 
 
-def follow(namespace: str, name: str, condition: str, *, watch: bool, seconds: int | None) -> Iterator[Manifest | None]:
-    """The pipeline as it is; with `watch` again whenever it changed; with `seconds` once.
+@command(
+    "llmpipeline status                                # every pipeline of this namespace",
+    "llmpipeline status -A                             # and of all others",
+    "llmpipeline status reviews -n ml --watch",
+    "llmpipeline status reviews --wait 600 && curl ...",
+)
+@click.argument("name", required=False)
+@click.option("-n", "--namespace", help="The pipeline's namespace. Default: that of the kubeconfig's context.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="The pipelines of all namespaces.")
+@click.option("--context", help="The context of the kubeconfig. Default: its current context.")
+@click.option("-w", "--watch", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
+@click.option("--wait", "seconds", type=click.IntRange(1), help="Wait at most so many seconds for the condition.")
+@click.option(
+    "--wait-for",
+    "condition",
+    type=click.Choice([kind.TYPE for kind in _AWAITED]),
+    default=conditions.Ready.TYPE,
+    show_default=True,
+    help="The condition that must be true for exit code 0.",
+)
+@OUTPUT
+def status(
+    name: str | None,
+    namespace: str | None,
+    all_namespaces: bool,
+    context: str | None,
+    watch: bool,
+    seconds: int | None,
+    condition: str,
+    output: str,
+) -> None:
+    """Report what works of a pipeline, what does not, and why. Without a name: of all in the namespace.
+
+    With --wait, each change is a line on standard error. Exits with 0 if it is ready (or what --wait-for says) at its
+    newest generation, and with 1 if it is not or there is none. It ends at once if that cannot come true until somebody
+    acts: the spec is rejected, or the change is stalled.
+    """
+    if name is None and (watch or seconds):
+        raise click.UsageError("--watch and --wait need the NAME of a pipeline")
+    if name is not None and all_namespaces:
+        raise click.UsageError("-A shows every pipeline: leave out the NAME, or take -n")
+    if watch and seconds:
+        raise click.UsageError("--watch shows changes until Ctrl-C, and --wait ends: take one of them")
+    from llmpipeline.cluster.client import default_namespace
+
+    where = None if all_namespaces else namespace or default_namespace(context)
+    try:
+        if name is None:
+            code = asyncio.run(_list(where, context, condition, output))
+        else:
+            key = Key(where or "", _plain(name))
+            code = asyncio.run(_one(key, context, condition, output, watch=watch, seconds=seconds))
+    except (Unreachable, RequestRejected, TimeoutError) as error:
+        fail(why(error), UNREACHABLE)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _plain(name: str) -> str:
+    """The name alone of what kubectl calls `llmp/NAME`."""
+    prefix = next((it for it in _PREFIXES if name.lower().startswith(it.lower())), "")
+    plain = name[len(prefix) :]
+    if not names.is_object_name(plain):
+        raise click.BadParameter(f"{name!r} cannot be the name of a pipeline", param_hint="NAME")
+    return plain
+
+
+async def _list(namespace: str | None, context: str | None, condition: str, output: str) -> int:
+    from llmpipeline.cluster.client import connect
+
+    async with connect(context=context) as cluster:
+        found = [it async for it in cluster.pipelines(namespace)]
+    if output == "json":
+        _print(as_json([_described(document) for document in found]))
+    elif found:
+        _print(as_table(found, datetime.now(UTC), namespaces=namespace is None))
+    else:
+        click.echo(f"there is no pipeline in {f'namespace {namespace}' if namespace else 'any namespace'}", err=True)
+    return 0 if all(is_true(document, condition) for document in found) else NEGATIVE
+
+
+async def _one(key: Key, context: str | None, condition: str, output: str, *, watch: bool, seconds: int | None) -> int:
+    from llmpipeline.cluster.client import connect
+
+    async with connect(context=context) as cluster:
+
+        async def read() -> Manifest | None:
+            return await cluster.read(names.KIND, key)
+
+        if watch:
+            async for document in changes(read):
+                _show(key, document, output)
+        found = await (wait(read, condition, seconds, _note) if seconds else read())
+    if found is None:
+        fail(f"there is no pipeline {key.name} in namespace {key.namespace}", NEGATIVE)
+    _show(key, found, output)
+    return 0 if is_true(found, condition) else NEGATIVE
+
+
+async def changes(read: Read) -> AsyncIterator[Manifest | None]:
+    """The pipeline as it is, and again whenever it changed. A cluster that does not answer is asked again."""
+    shown: Any = ...
+    while True:
+        try:
+            found = await read()
+        except (Unreachable, TimeoutError) as error:
+            if shown is ...:
+                raise
+            click.echo(f"{why(error)}; trying again", err=True)
+        else:
+            if found != shown:
+                yield found
+                shown = found
+        await asyncio.sleep(_INTERVAL)
+
+
+async def wait(read: Read, condition: str, seconds: float, say: Say) -> Manifest | None:
+    """The pipeline once the condition is true of its newest generation, cannot become true, or the time is over.
 
     Raises:
-        Unreachable: The cluster does not answer.
+        Unreachable: The cluster does not answer at the end.
     """
-    deadline = None if seconds is None else time.monotonic() + seconds
-    shown: Manifest | None = None
+    began, said = time.monotonic(), ""
     while True:
-        found = ask(_read(Key(namespace, name)))
-        over = deadline is None or time.monotonic() >= deadline or (found is not None and is_true(found, condition))
-        if (watch and found != shown) or (not watch and over):
-            yield found
-            shown = found
-        if over and not watch:
-            return
-        time.sleep(_INTERVAL)
-
-
-async def _read(key: Key) -> Manifest | None:
-    async with connect() as cluster:
-        return await cluster.pipeline(key)
+        over = time.monotonic() - began >= seconds
+        found = None
+        try:
+            found = await read()
+            line = in_a_line(found) if found else "there is no such pipeline yet; waiting for it to appear"
+        except (Unreachable, TimeoutError) as error:
+            if over:
+                raise
+            line = f"{why(error)}; trying again"
+        if line != said:
+            say(f"{time.monotonic() - began:4.0f}s  {line}")
+            said = line
+        if over or (found and (is_true(found, condition) or is_stalled(found))):
+            return found
+        await asyncio.sleep(_INTERVAL)
 
 
 def is_true(document: Manifest, condition: str) -> bool:
     """Whether the status says so of the newest generation."""
-    said = next((item for item in _conditions(document) if item["type"] == condition), None)
-    return bool(said and said["status"] == "True" and _is_current(document, said))
+    said = Status.of(document).condition(condition)
+    return bool(said and said.status == "True" and is_current(document, said))
 
 
-def as_json(document: Manifest) -> str:
-    """The status as the cluster has it."""
-    return json.dumps(document.get("status") or {}, indent=2, ensure_ascii=False)
+def is_stalled(document: Manifest) -> bool:
+    """Whether what the newest generation asks for cannot come true until somebody acts."""
+    return is_true(document, conditions.Stalled.TYPE)
 
 
-def as_text(document: Manifest) -> str:
-    """Conditions, apps with their deployments, GPUs, the RayService and the last edit."""
-    status: dict[str, Any] = document.get("status") or {}
+def _show(key: Key, document: Manifest | None, output: str) -> None:
+    if document is None:
+        click.echo(f"there is no pipeline {key.name} in namespace {key.namespace}", err=True)
+    else:
+        _print(as_json(_described(document)) if output == "json" else as_text(document))
+
+
+def _described(document: Manifest) -> Manifest:
+    """The status, and whose it is."""
     metadata = document["metadata"]
-    lines = [f"{metadata['namespace']}/{metadata['name']}  {status.get('url', '')}".rstrip()]
-    if not status:
-        return f"{lines[0]}\n  no operator has looked at it yet: is one running that watches this namespace?"
-    lines += [_condition(document, item) for item in _conditions(document)]
-    for app in status.get("apps", ()):
-        lines.append(f"  app {app['name']}  {app['state']}  {app.get('url', '')}".rstrip())
-        lines += [f"    {item['name']}  {item['state']}  {item.get('message', '')}".rstrip() for item in _below(app)]
-    gpus = status.get("gpus")
-    if gpus:
-        lines.append(f"  GPUs  {gpus['requested']} requested, {gpus['maximum']} at the most")
-    service = status.get("rayService", {})
-    for which in ("activeCluster", "pendingCluster"):
-        if which in service:
-            lines.append(f"  {which}  {service[which]}")
-    if edit := status.get("lastEdit"):
-        lines.append(f"  last edit  {edit['effect']}: {edit['message']}")
-    return "\n".join(lines)
+    whose = {field: metadata[field] for field in ("namespace", "name", "generation")}
+    return {**whose, **(document.get("status") or {})}
 
 
-def _condition(document: Manifest, item: dict[str, Any]) -> str:
-    colour = None if item["type"] == _NEUTRAL else _COLOURS.get(item["status"])
-    truth = click.style(item["status"].ljust(7), fg=colour)
-    old = "" if _is_current(document, item) else " (of an older generation)"
-    return f"  {item['type'].ljust(11)}  {truth}  {item['reason']}: {item['message']}{old}"
+def _print(text: str) -> None:
+    click.echo(text, color=wants_colour())
 
 
-def _is_current(document: Manifest, item: dict[str, Any]) -> bool:
-    return bool(item["observedGeneration"] == document["metadata"]["generation"])
-
-
-def _conditions(document: Manifest) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (document.get("status") or {}).get("conditions") or []
-    return found
-
-
-def _below(app: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = app.get("deployments") or []
-    return found
+def _note(line: str) -> None:
+    click.echo(line, err=True)

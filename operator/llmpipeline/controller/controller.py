@@ -1,185 +1,180 @@
-"""Workers that reconcile what the queue gives them, and the sweep that finds what no event announced."""
+"""Workers that reconcile what the queue gives them, and the watches that fill the queue."""
 
 import asyncio
 import logging
-import random
 from typing import Final
 
 from llmpipeline import names
-from llmpipeline.cluster import Cluster, Key, Manifest, Rejected
-from llmpipeline.controller.freshness import Freshness
-from llmpipeline.controller.health import Metrics
-from llmpipeline.controller.work_queue import WorkQueue
-from llmpipeline.names import Reason
-from llmpipeline.reconcile import Outcome, reconcile
+from llmpipeline.cluster.client import Cluster
+from llmpipeline.cluster.follow import Change, Follower
+from llmpipeline.cluster.metadata import Metadata
+from llmpipeline.cluster.ownership import pipeline_of
+from llmpipeline.controller.events import EventRecorder
+from llmpipeline.controller.metrics import Metrics
+from llmpipeline.controller.reconcile import DEFECTS, Outcome, reconcile
+from llmpipeline.controller.work_queue import LONGEST_DELAY, WorkQueue
+from llmpipeline.names import POD_KIND, RAY_CLUSTER_KIND, RAY_SERVICE_KIND, Key, Object
+from llmpipeline.render.platform import DEFAULT, Platform
 
 logger = logging.getLogger(__name__)
 
 WORKERS: Final = 16
-SWEEP_SECONDS: Final = 180.0
+# What is made for pipelines, the RayService first.
+MADE: Final = (RAY_SERVICE_KIND, *(kind for _, kind, _ in names.COMPANIONS))
+_LEVELS: Final = {"Normal": logging.INFO, "Warning": logging.WARNING}
+# News of Pods come in bursts: so long they are collected.
+_NEWS_SECONDS: Final = 2.0
+# If the network or the API server failed, and not this one pipeline, it is tried again this soon.
+_LONGEST_OUTAGE_DELAY: Final = 15.0
+# So long the list of RayServices is awaited, which says what of the pipelines is new.
+_SERVICES_SECONDS: Final = 10.0
+# A worker that has had one pipeline for so long will not be done with it: every request in it has a deadline.
+STUCK_SECONDS: Final = 600.0
 
 
 class Controller:
-    """Turns events into reconciliations. What it remembers only saves work: losing it costs one reconciliation each."""
+    """Turns changes into reconciliations. What it remembers only saves work: losing it costs a reconciliation each."""
 
-    def __init__(self, cluster: Cluster, namespaces: tuple[str, ...]) -> None:
+    def __init__(self, cluster: Cluster, namespaces: tuple[str, ...], platform: Platform = DEFAULT) -> None:
         self._cluster = cluster
+        self._platform = platform
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
-        self._refused: frozenset[str | None] = frozenset()
-        self._queue: WorkQueue[Key] = WorkQueue()
-        self.metrics = Metrics(lambda: len(self._queue))
-        self._pipelines: Freshness[Key] = Freshness()
-        self._services: Freshness[Key] = Freshness()
-        # Resource versions of RayServices: as our last write left it, and as heard of while a worker had the key.
-        self._left: dict[Key, str] = {}
-        self._heard: dict[Key, str] = {}
+        self._queue = WorkQueue(WORKERS)
+        self._pipelines = [Follower(cluster, names.KIND, where, self.pipeline_changed) for where in self._namespaces]
+        self._made = [self._follower(kind, where) for kind in MADE for where in self._namespaces]
+        self._clusters = [self._follower_of_ray(RAY_CLUSTER_KIND, where) for where in self._namespaces]
+        self._pods = [self._follower_of_ray(POD_KIND, where) for where in self._namespaces]
+        # Pipelines of which something is awaited or fails: news of their Ray clusters and Pods matter.
+        self._open: set[Key] = set()
+        self._events = EventRecorder(cluster)
+        self.metrics = Metrics(self._queue, lambda: sum(it.repairs for it in (*self._pipelines, *self._made)))
+        # Versions of the objects of a pipeline: as our last write left them, and as heard of while a worker had it.
+        self._left: dict[Key, dict[Object, str]] = {}
+        self._heard: dict[Key, dict[Object, str]] = {}
 
-    def pipeline_changed(self, kind: str | None, document: Manifest) -> None:
-        """An event of a pipeline. `kind` is None for those of a first listing."""
-        key = _key(document["metadata"])
-        gone = kind == "DELETED"
-        self._pipelines.told(key, None if gone else document["metadata"]["resourceVersion"])
-        if gone:
-            self._left.pop(key, None)
-            return
-        seen = (document.get("status") or {}).get("observedGeneration")
-        # What changed but the generation is the status, and that we wrote.
-        if kind != "MODIFIED" or seen != document["metadata"]["generation"]:
-            self._queue.add(key)
+    def _follower(self, kind: str, namespace: str | None) -> Follower:
+        label, appeared = names.LABEL_PIPELINE, self._queue.ring_all
+        return Follower(self._cluster, kind, namespace, self.object_changed, label=label, appeared=appeared)
 
-    def rayservice_changed(self, kind: str | None, document: Manifest) -> None:
-        """An event of a RayService."""
-        metadata = document["metadata"]
-        name = (metadata.get("labels") or {}).get(names.LABEL_PIPELINE)
-        if not name:
-            return
-        key, version = Key(metadata["namespace"], name), metadata["resourceVersion"]
-        self._services.told(_key(metadata), None if kind == "DELETED" else version)
-        if kind == "DELETED":
+    def _follower_of_ray(self, kind: str, namespace: str | None) -> Follower:
+        return Follower(self._cluster, kind, namespace, self.ray_changed, label=names.LABEL_PIPELINE)
+
+    async def check(self) -> None:
+        """Fails early and clearly where the CRD or the rights are missing; one of several namespaces may be missing."""
+        failures: list[Exception] = []
+        for namespace in self._namespaces:
+            try:
+                await self._cluster.check(namespace)
+            except Exception as error:
+                failures.append(error)
+        if len(failures) == len(self._namespaces):
+            raise failures[0]
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a worker will not come back from what it does. Nothing that others write makes it so."""
+        return self._queue.longest_work_seconds > STUCK_SECONDS
+
+    def pipeline_changed(self, change: Change) -> None:
+        """A pipeline is new, has another spec, or is gone. What else changes is its status, which we write."""
+        key, before, after = change.key, change.before, change.after
+        if after is None:
             self._left.pop(key, None)
-            self._queue.add(key)
-        elif self._queue.is_active(key):
-            self._heard[key] = version
-        elif self._left.get(key) != version:
-            self._queue.add(key)
+            self._open.discard(key)
+            self._events.forget(key)
+            self._queue.forget(key)
+            self.metrics.forget(key)
+        elif before is None or (before.uid, before.generation) != (after.uid, after.generation):
+            self._queue.add(key, urgent=not (change.listed and before is None and self._has_service(key)))
+
+    def _has_service(self, key: Key) -> bool:
+        """Whether a pipeline has been worked on before: at a start those that have not go first."""
+        return any(key in it.known for it in self._made if it.kind == RAY_SERVICE_KIND)
+
+    def object_changed(self, change: Change) -> None:
+        """An object that is made for pipelines changed: by somebody else, or it is an echo of our own write."""
+        owners = {owner for owner in map(_owner_of, (change.before, change.after)) if owner}
+        here, version = Object(change.kind, change.key), change.after.version if change.after else ""
+        for owner in owners:
+            key = Key(change.key.namespace, owner)
+            if self._queue.is_active(key):
+                self._heard.setdefault(key, {})[here] = version
+            # Of a pipeline that was not worked on yet, the list of pipelines tells: it is queued by that.
+            elif (key in self._left or not change.listed) and self._left.get(key, {}).get(here, "") != version:
+                self._queue.add(key)
+
+    def ray_changed(self, change: Change) -> None:
+        """A RayCluster or a Pod changed, which KubeRay made. While it comes up that is often: not each is looked at."""
+        service = self._service_of(change.after or change.before)
+        key = Key(change.key.namespace, service)
+        if key in self._open:
+            self._queue.look_again(key, _NEWS_SECONDS)
+
+    def _service_of(self, metadata: Metadata | None) -> str:
+        """The RayService that a RayCluster belongs to, or a Pod by its RayCluster; empty if none is known."""
+        owner = metadata.controller if metadata else None
+        if metadata and owner and owner.kind == RAY_CLUSTER_KIND:
+            key = Key(metadata.key.namespace, owner.name)
+            clusters = (it.known[key] for it in self._clusters if key in it.known)
+            owner = next((cluster.controller for cluster in clusters if cluster.uid == owner.uid), None)
+        return owner.name if owner and owner.kind == RAY_SERVICE_KIND else ""
 
     async def run(self) -> None:
         """Works until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.metrics.measure_lag())
+            tasks.create_task(self._events.run())
+            for follower in (*self._made, *self._clusters, *self._pods):
+                tasks.create_task(follower.run())
+            await self._services_listed()
+            for follower in self._pipelines:
+                tasks.create_task(follower.run())
             for _ in range(WORKERS):
                 tasks.create_task(self._work())
-            tasks.create_task(self._sweep_for_ever())
 
-    async def sweep(self) -> int:
-        """Queues the pipelines that need it by a fresh list, whatever events said. Returns how many."""
-        found = 0
-        services: dict[Key, str] = {}
-        pipelines: dict[Key, str] = {}
-        refused: dict[str | None, Rejected] = {}
-        for namespace in self._namespaces:
-            try:
-                found += await self._sweep_one(namespace, services, pipelines)
-            except Rejected as rejected:
-                # One of several namespaces, deleted and with it our role there, must not end the work on the others.
-                if rejected.status != 403 or len(self._namespaces) == 1:
-                    raise
-                refused[namespace] = rejected
-                logger.warning("sweep: namespace %s is left out: %s", namespace, rejected.message)
-        if len(refused) == len(self._namespaces):
-            raise next(iter(refused.values()))
-        self._refused = frozenset(refused)
-        self._pipelines.listed(pipelines, lambda key: key.namespace not in refused)
-        self._services.listed(services, lambda key: key.namespace not in refused)
-        return found
-
-    async def _sweep_one(self, namespace: str | None, services: dict[Key, str], pipelines: dict[Key, str]) -> int:
-        """Adds what one namespace (None: all) has to `services` and `pipelines`. Returns how many it queued."""
-        found = 0
+    async def _services_listed(self) -> None:
+        waits = [it.listed.wait() for it in self._made if it.kind == RAY_SERVICE_KIND]
         try:
-            services |= {_key(item["metadata"]): _version(item) async for item in self._cluster.rayservices(namespace)}
-        except Rejected as rejected:
-            if rejected.status != 404:  # without KubeRay there are none
-                raise
-        async for document in self._cluster.pipelines(namespace):
-            key = _key(document["metadata"])
-            pipelines[key] = _version(document)
-            if _is_unsettled(document, has_service=key in services):
-                self._queue.add(key)
-                found += 1
-        return found
-
-    @property
-    def readable(self) -> tuple[str, ...]:
-        """Of the namespaces to watch those that the last sweep could read; none where all namespaces are watched."""
-        return tuple(name for name in self._namespaces if name and name not in self._refused)
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether a watch delivers nothing any more, by what the sweeps found."""
-        return self._pipelines.is_stale or self._services.is_stale
+            async with asyncio.timeout(_SERVICES_SECONDS):
+                await asyncio.gather(*waits)
+        except TimeoutError:
+            logger.warning("RayServices could not be listed in %.0f s", _SERVICES_SECONDS)
 
     async def _work(self) -> None:
         while True:
             key = await self._queue.take()
             try:
                 with self.metrics.seconds.time():
-                    outcome = await reconcile(self._cluster, key)
+                    outcome = await reconcile(self._cluster, key, self._platform)
             except Exception as error:
+                self._heard.pop(key, None)
                 self.metrics.reconciled.labels("failed").inc()
-                delay = self._queue.failed(key)
-                logger.warning("%s/%s: %s; again in %.0f s", *key, _sentence(error), delay, exc_info=_is_bug(error))
+                is_defect = isinstance(error, DEFECTS)  # only then does a traceback help
+                delay = self._queue.failed(key, LONGEST_DELAY if is_defect else _LONGEST_OUTAGE_DELAY)
+                logger.warning("%s/%s: %s; again in %.0f s", *key, _sentence(error), delay, exc_info=is_defect)
             else:
+                self._queue.done(key, outcome.retry_after)
                 self._note(key, outcome)
-                self._queue.done(key)
 
     def _note(self, key: Key, outcome: Outcome) -> None:
-        self.metrics.reconciled.labels(outcome.verdict.reason if outcome.verdict else "Gone").inc()
-        heard = self._heard.pop(key, None)
-        if outcome.resource_version:
-            self._left[key] = outcome.resource_version
-        if heard and heard != outcome.resource_version:
+        heard = self._heard.pop(key, {})
+        if not any(key in follower.known for follower in self._pipelines):
+            self.metrics.note(key, None, None)  # deleted while it was worked on
+            return
+        self.metrics.note(key, outcome.verdict, outcome.status)
+        (self._open.add if outcome.is_open else self._open.discard)(key)
+        if outcome.versions:
+            self._left[key] = dict(outcome.versions)
+        if any(outcome.versions.get(changed, "") != version for changed, version in heard.items()):
             self._queue.add(key)
-        if outcome.retry_after:
-            self._queue.add_later(key, outcome.retry_after)
-        if outcome.verdict and outcome.verdict.status != "True":
-            logger.info("%s/%s: %s: %s", *key, outcome.verdict.reason, outcome.verdict.message)
-
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            # Jitter, so that many operators started at once do not list at once.
-            await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.9, 1.1))
-            try:
-                found = await self.sweep()
-            except Exception as error:
-                logger.warning("sweep: %s; again in %.0f s", _sentence(error), SWEEP_SECONDS, exc_info=_is_bug(error))
-            else:
-                if found:
-                    logger.info("sweep: %d pipelines queued", found)
+        self._events.note(key, outcome.uid, outcome.news)
+        for news in outcome.news:
+            logger.log(_LEVELS[news.type], "%s/%s: %s: %s", *key, news.reason, news.message)
 
 
-def _key(metadata: Manifest) -> Key:
-    return Key(metadata["namespace"], metadata["name"])
-
-
-def _version(document: Manifest) -> str:
-    return str(document["metadata"]["resourceVersion"])
-
-
-def _is_unsettled(document: Manifest, *, has_service: bool) -> bool:
-    """Whether this pipeline needs a look: its spec is newer than its status, or its RayService is missing."""
-    status = document.get("status") or {}
-    if status.get("observedGeneration") != document["metadata"]["generation"]:
-        return True
-    applied: Manifest = next((item for item in status.get("conditions") or () if item["type"] == names.APPLIED), {})
-    if applied.get("status") == "True":
-        return not has_service
-    return applied.get("reason") != Reason.NOT_ACCEPTED
+def _owner_of(metadata: Metadata | None) -> str | None:
+    return pipeline_of(metadata) if metadata else None
 
 
 def _sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:500]
-
-
-def _is_bug(error: Exception) -> bool:
-    """Whether a traceback helps: not for what the network or the API server did."""
-    return isinstance(error, (LookupError, TypeError, AttributeError, ValueError, AssertionError))

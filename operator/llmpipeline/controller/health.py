@@ -1,41 +1,24 @@
 """What the kubelet and Prometheus ask the operator: /healthz, /readyz and /metrics."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
-
-
-class Metrics:
-    """The operator's own metrics."""
-
-    def __init__(self, queue_depth: Callable[[], int]) -> None:
-        self.registry = CollectorRegistry()
-        self.reconciled = Counter(
-            "llmpipeline_reconcile", "Reconciliations, by how they ended.", ["result"], registry=self.registry
-        )
-        self.seconds = Histogram(
-            "llmpipeline_reconcile_seconds", "Time of one reconciliation.", buckets=_SECONDS, registry=self.registry
-        )
-        self.leading = Gauge(
-            "llmpipeline_leading", "1 where this operator works, 0 where it stands by.", registry=self.registry
-        )
-        depth = Gauge("llmpipeline_queue_depth", "Pipelines that wait for a worker.", registry=self.registry)
-        depth.set_function(queue_depth)
+from llmpipeline.controller.bounded_server import guarded
+from llmpipeline.controller.metrics import Metrics
 
 
 class Health:
     """What is known of the process's own state."""
 
-    def __init__(self, is_stale: Callable[[], bool], metrics: Metrics) -> None:
-        self._is_stale = is_stale
+    def __init__(self, is_stuck: Callable[[], bool], metrics: Metrics) -> None:
+        self._is_stuck = is_stuck
         self._metrics = metrics
-        # Reaches the API server; a stand-by is ready too, for it can take over.
+        # Reaches the API server; a standby is ready too because it can take over.
         self.connected = False
 
     @asynccontextmanager
@@ -50,22 +33,32 @@ class Health:
         app.router.add_get("/metrics", self._metrics_page)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
+        assert runner.server
+        server = await asyncio.get_running_loop().create_server(guarded(runner.server), port=port)
         try:
-            await web.TCPSite(runner, port=port).start()
             yield
         finally:
+            server.close()
             await runner.cleanup()
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        if self._is_stale():
-            return web.Response(status=503, text="a watch delivers nothing any more\n")
-        return web.Response(text="ok\n")
+        if self._is_stuck():
+            return _answer("a worker does not come back\n", status=503)
+        return _answer("ok\n")
 
     async def _readyz(self, request: web.Request) -> web.Response:
         if not self.connected:
-            return web.Response(status=503, text="the API server was not reached yet\n")
+            return _answer("the API server has not been reached yet\n", status=503)
         return await self._healthz(request)
 
     async def _metrics_page(self, _: web.Request) -> web.Response:
-        page = generate_latest(self._metrics.registry)
-        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        page = generate_latest(self._metrics.registry).decode()
+        return _answer(page, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+def _answer(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """The only answer on its connection, whose time is bounded."""
+    plain = {"Content-Type": "text/plain; charset=utf-8"}
+    response = web.Response(body=text.encode(), status=status, headers=headers or plain)
+    response.force_close()
+    return response

@@ -7,16 +7,16 @@ from typing import Final
 from llmpipeline.doctor.crds import our_crd, ray_crd
 from llmpipeline.doctor.gpus import gpus
 from llmpipeline.doctor.kuberay_operator import kuberay_operator
-from llmpipeline.doctor.types import Facts, Finding, Unread, unknown
+from llmpipeline.doctor.types import ClusterFacts, Finding, Unread, unknown
 from llmpipeline.rights import Right
 
 # From here on ValidatingAdmissionPolicy is generally available, and with it the CEL that our CRD uses.
 OLDEST_KUBERNETES: Final = (1, 30)
 
 
-def diagnose(facts: Facts) -> list[Finding]:
+def diagnose(facts: ClusterFacts) -> list[Finding]:
     """All findings; a check may have several."""
-    checks: tuple[Callable[[Facts], list[Finding]], ...] = (
+    checks: tuple[Callable[[ClusterFacts], list[Finding]], ...] = (
         kubernetes,
         our_crd,
         ray_crd,
@@ -29,7 +29,7 @@ def diagnose(facts: Facts) -> list[Finding]:
     return [finding for check in checks for finding in check(facts)]
 
 
-def kubernetes(facts: Facts) -> list[Finding]:
+def kubernetes(facts: ClusterFacts) -> list[Finding]:
     """Whether the API server is new enough."""
     check = "Kubernetes"
     if isinstance(facts.kubernetes, Unread):
@@ -42,32 +42,32 @@ def kubernetes(facts: Facts) -> list[Finding]:
     return [Finding(check, "Ok", facts.kubernetes)]
 
 
-def gateway(facts: Facts) -> list[Finding]:
+def gateway(facts: ClusterFacts) -> list[Finding]:
     """Whether traffic can be led by the Gateway API. Optional."""
     check, classes = "Gateway API", facts.gateway_classes
     need = "upgrade strategy Incremental and network.httpRoute need"
     if isinstance(classes, Unread):
         return unknown(check, classes)
     if classes is None:
-        remedy = "where you use one of them, install a gateway controller and the Gateway API's CRDs"
+        remedy = "if you use one of them, install a gateway controller and the Gateway API's CRDs"
         return [Finding(check, "Warning", f"not installed: {need} it", remedy)]
     if not classes:
         return [Finding(check, "Warning", f"no GatewayClass: {need} one", "install a gateway controller")]
     return [Finding(check, "Ok", f"GatewayClasses: {', '.join(classes)}")]
 
 
-def pod_monitors(facts: Facts) -> list[Finding]:
-    """Whether Prometheus can be told what to scrape. Optional."""
+def pod_monitors(facts: ClusterFacts) -> list[Finding]:
+    """Whether there are PodMonitors, which say what Prometheus scrapes. Optional."""
     check = "Prometheus operator"
     if isinstance(facts.pod_monitors, Unread):
         return unknown(check, facts.pod_monitors)
     if not facts.pod_monitors:
-        remedy = "where you use it, install the Prometheus operator"
+        remedy = "if you use it, install the Prometheus operator"
         return [Finding(check, "Warning", "not installed: monitoring.podMonitor needs it", remedy)]
     return [Finding(check, "Ok", "PodMonitors are known")]
 
 
-def rights(facts: Facts) -> list[Finding]:
+def rights(facts: ClusterFacts) -> list[Finding]:
     """Whether the operator may do what it does."""
     check, missing = "Rights", facts.missing_rights
     if isinstance(missing, Unread):
@@ -76,7 +76,7 @@ def rights(facts: Facts) -> list[Finding]:
     where = f"in {facts.namespace}" if facts.namespace else "in all namespaces"
     remedy = "grant them by a role and a binding"
     if not facts.user:
-        remedy = "where the operator runs as another user, ask for that one: --as system:serviceaccount:NAMESPACE:NAME"
+        remedy = "if the operator runs as another user, check that one: --as system:serviceaccount:NAMESPACE:NAME"
     needed = _together((right, verb) for right, verb in missing if not right.feature)
     wanted = _together((right, verb) for right, verb in missing if right.feature)
     found = []

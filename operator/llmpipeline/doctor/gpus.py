@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from llmpipeline.doctor.nodes import Supply, offering_none, supplies
-from llmpipeline.doctor.types import READ_MORE, Facts, Finding, Unread, unknown
-from llmpipeline.plan.accelerators import PRODUCT_LABEL
+from llmpipeline.doctor.types import READ_MORE, ClusterFacts, Finding, Unread, unknown
+from llmpipeline.plan.capacity.accelerators import PRODUCT_LABEL
 
 _CHECK: Final = "GPUs"
 _LISTED: Final = 3
@@ -17,7 +17,7 @@ _LABEL: Final = (
 )
 
 
-def gpus(facts: Facts) -> list[Finding]:
+def gpus(facts: ClusterFacts) -> list[Finding]:
     """One finding for each type of GPU, and one for nodes that should have some."""
     if isinstance(facts.nodes, Unread):
         return unknown(_CHECK, facts.nodes)
@@ -26,18 +26,18 @@ def gpus(facts: Facts) -> list[Finding]:
     if not found:
         # Not Ok: whoever has models in mind should see it. Not a Problem: pipelines on the CPU run.
         remedy = "a node autoscaler may still bring some when Pods ask for them"
-        found.append(Finding(_CHECK, "Warning", "no node has any: models run on CPUs alone", remedy))
+        found.append(Finding(_CHECK, "Warning", "no node has any: models run on CPUs only", remedy))
     if empty := offering_none(facts.nodes):
         message = f"labelled with a GPU, but offering none: {_list(empty)}"
-        found.append(Finding(_CHECK, "Warning", message, "see whether the driver and the device plugin run there"))
+        found.append(Finding(_CHECK, "Warning", message, "check that the driver and the device plugin run there"))
     return found
 
 
-def _supply(supply: Supply, facts: Facts) -> Finding:
+def _supply(supply: Supply, facts: ClusterFacts) -> Finding:
     name = f"{supply.type} {supply.partition}".strip()
     message = f"{name}: {_count(supply)}{_set_apart(supply)}"
     if not supply.labelled:
-        message = f"{message}; no label tells which GPUs these are: {_list([*supply.nodes, *supply.set_apart])}"
+        message = f"{message}; no label says which GPUs these are: {_list([*supply.nodes, *supply.set_apart])}"
         return Finding(_CHECK, "Warning", message, _LABEL)
     if not supply.selectable:
         return Finding(_CHECK, "Warning", f"{message}; no accelerator.type selects these", _SELECT)
@@ -45,7 +45,7 @@ def _supply(supply: Supply, facts: Facts) -> Finding:
         message = f"{message}; how many are free cannot be read: {facts.claims.reason}"
         return Finding(_CHECK, "Unknown", message, READ_MORE)
     if not supply.nodes:
-        return Finding(_CHECK, "Warning", message, "kubectl get nodes tells which; kubectl uncordon NODE lets Pods in")
+        return Finding(_CHECK, "Warning", message, "see kubectl get nodes; kubectl uncordon NODE lets Pods in")
     return Finding(_CHECK, "Ok", message)
 
 

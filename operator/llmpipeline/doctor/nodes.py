@@ -3,17 +3,16 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from llmpipeline.api.quantity import whole
-from llmpipeline.plan.accelerators import TYPES
-
-Manifest = dict[str, Any]
+from llmpipeline.api.deployment import PARTITION
+from llmpipeline.api.quantity import ceil_units
+from llmpipeline.names import Manifest
+from llmpipeline.plan.capacity.accelerators import TYPES
 
 _NVIDIA: Final = "nvidia.com/gpu"
 _MIG: Final = "nvidia.com/mig-"
-# KubeRay counts slices that are named so, and a pipeline may ask for no others.
-_SLICE: Final = re.compile(r"[1-9]g\.[1-9][0-9]{0,2}gb")
+_SLICE: Final = re.compile(PARTITION)
 # Which labels tell the type, by resource.
 _LABELS: Final[dict[str, tuple[str, ...]]] = {
     resource: tuple(
@@ -53,9 +52,9 @@ class Supply:
     """The GPUs of one type.
 
     Attributes:
-        type: Its name in a pipeline where it is known, else what the node's label says, else the resource's name.
+        type: Its name in a pipeline if it is known, else what the node's label says, else the resource's name.
         partition: The slice (NVIDIA MIG) that counts as one; empty for whole GPUs.
-        labelled: Whether the nodes have a label that tells the type.
+        labelled: Whether the nodes have a label that names the type.
         selectable: Whether a pipeline's `accelerator.type` selects these.
         nodes: Nodes that are Ready and take Pods, with how many each offers.
         free: How many are free on each of them; None where the Pods could not be read.
@@ -111,7 +110,7 @@ def offering_none(nodes: Iterable[Node]) -> list[str]:
 
 
 def _labels(at: Node, resource: str) -> dict[str, str]:
-    """Those labels of a node that tell the type of its GPUs."""
+    """Those labels of a node that name the type of its GPUs."""
     whole_resource = _NVIDIA if resource.startswith(_MIG) else resource
     return {label: at.labels[label] for label in _LABELS[whole_resource] if label in at.labels}
 
@@ -156,7 +155,7 @@ def _needs(container: Manifest) -> dict[str, int]:
 
 
 def _gpus(quantities: Mapping[str, str] | None) -> dict[str, int]:
-    counts = {name: whole(count) for name, count in (quantities or {}).items() if _is_gpu(name)}
+    counts = {name: ceil_units(count) for name, count in (quantities or {}).items() if _is_gpu(name)}
     return {name: count for name, count in counts.items() if count}
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from llmpipeline.doctor.nodes import Claim, Node
+from llmpipeline.names import Manifest
 from llmpipeline.rights import Right
 
-Verdict = Literal["Ok", "Warning", "Problem", "Unknown"]
-Manifest = dict[str, Any]
+Judgement = Literal["Ok", "Warning", "Problem", "Unknown"]
 
 READ_MORE: Final = "ask for the right to read that, or run doctor as somebody who has it"
 
@@ -21,14 +21,14 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ClusterFacts:
     """What was read of a cluster.
 
     Attributes:
         kubernetes: The server's version, like `v1.34.1`.
         our_crd: The CustomResourceDefinition of pipelines; None where there is none.
         ray_crd: That of RayServices.
-        operators: The Deployments that may be KubeRay's operator.
+        operators: The Deployments that may be the operator of RayServices.
         nodes: All nodes, as far as their GPUs go.
         claims: What the Pods take of those.
         gateway_classes: Names of the GatewayClasses; None where the cluster has no Gateway API.
@@ -63,7 +63,7 @@ class Finding:
     """
 
     check: str
-    verdict: Verdict
+    verdict: Judgement
     message: str
     remedy: str = ""
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 Config = dict[str, Any]
 
-# A difference in one of these makes every replica of the app start anew, for they are its version to Ray Serve.
+# A difference in one of these restarts every replica of the app: to Ray Serve they are its version.
 _VERSION: Final = ("import_path", "runtime_env", "args", "autoscaling_policy")
 _VERSION_OF_DEPLOYMENT: Final = ("request_router_config", "deployment_actors")
-# One of these makes the replicas of its deployment start anew.
+# One of these restarts the replicas of its deployment.
 _RESTARTS: Final = (
     "ray_actor_options",
     "placement_group_bundles",
@@ -41,18 +41,18 @@ def what_serve_does(before: Config, after: Config) -> Iterator[str]:
     """One sentence for each thing that happens, apps of one fate together."""
     old, new = before["apps"], after["apps"]
     both = [name for name in new if name in old and new[name] != old[name]]
-    anew = [name for name in both if _version(old[name]) != _version(new[name])]
-    parts = {name: _restarting(old[name], new[name]) for name in both if name not in anew}
-    replaced = [_apps(anew)] if anew else []
+    restarted = [name for name in both if _version(old[name]) != _version(new[name])]
+    parts = {name: _restarting(old[name], new[name]) for name in both if name not in restarted}
+    replaced = [_apps(restarted)] if restarted else []
     replaced += [f"{', '.join(deployments)} in {_apps([name])}" for name, deployments in parts.items() if deployments]
     adjusted = [name for name, deployments in parts.items() if not deployments]
     if replaced:
         yield (
-            f"Ray Serve replaces every replica of {' and '.join(replaced)}, a fifth at a time, each old one before its "
-            "new one: where there is but one, nothing answers until the new one is up."
+            f"Ray Serve restarts every replica of {' and '.join(replaced)}, a fifth at a time, and stops each old one "
+            "before it starts the new one: if there is only one, nothing answers until the new one is up."
         )
     if adjusted:
-        yield f"Ray Serve changes {_apps(adjusted)} in place; no replica starts anew."
+        yield f"Ray Serve changes {_apps(adjusted)} in place; no replica restarts."
     if added := [name for name in new if name not in old]:
         yield f"Ray Serve adds {_apps(added)}."
     if removed := [name for name in old if name not in new]:
@@ -78,7 +78,7 @@ def _version(app: Config) -> list[Any]:
 
 
 def _restarting(before: Config, after: Config) -> list[str]:
-    """The deployments of an app whose replicas start anew."""
+    """The deployments of an app whose replicas restart."""
     old, new = ({item["name"]: item for item in app.get("deployments", [])} for app in (before, after))
     return [
         name

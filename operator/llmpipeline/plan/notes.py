@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from llmpipeline.api.pipeline import Spec
-from llmpipeline.plan.ray_versions import NEWEST_TESTED, minor
-from llmpipeline.plan.types import Group
+from llmpipeline.kuberay.ray_versions import NEWEST_TESTED, minor
+from llmpipeline.plan.capacity.demand import Group
 
 
 def notes(spec: Spec, groups: Sequence[Group]) -> Iterator[str]:
@@ -12,7 +12,7 @@ def notes(spec: Spec, groups: Sequence[Group]) -> Iterator[str]:
     if minor(spec.ray.version) > NEWEST_TESTED:
         newest = ".".join(map(str, NEWEST_TESTED))
         yield f"Ray {spec.ray.version} is newer than {newest}, the newest that llmpipeline was tested with."
-    fewest = sum(group.replicas[0] * group.hosts for group in groups)
+    fewest = sum(group.replicas.minimum * group.hosts for group in groups)
     if spec.disruption and spec.disruption.min_available_workers >= fewest:
         least = spec.disruption.min_available_workers
         yield (

@@ -1,43 +1,64 @@
-"""The way from a pipeline to its plan."""
+"""The way from a pipeline to its plan: what has to run, as values. Not `llmpipeline plan`, which is in `effect`."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from llmpipeline.api.apps import App
 from llmpipeline.api.pipeline import LLMPipeline, Spec
-from llmpipeline.plan import checks, fit, groups, scale
-from llmpipeline.plan.apps import application
-from llmpipeline.plan.models import cache_variables, downloads
+from llmpipeline.api.quantity import Range
+from llmpipeline.plan.apps.application import Application, Setting
+from llmpipeline.plan.apps.dispatch import planned
+from llmpipeline.plan.apps.models import cache_variables
+from llmpipeline.plan.capacity import groups, scale
+from llmpipeline.plan.capacity.demand import Demand, Group
 from llmpipeline.plan.notes import notes
-from llmpipeline.plan.types import Application, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that has to run.
+
+    Attributes:
+        applications: The applications of the Serve config, in the order of the spec.
+        demands: What each deployment takes of the cluster.
+        groups: The worker groups.
+        head: What replicas may take of the head.
+        notes: Sentences on what can work and may surprise.
+    """
+
+    applications: tuple[Application, ...]
+    demands: tuple[Demand, ...]
+    groups: tuple[Group, ...]
+    head: Group
+    notes: tuple[str, ...] = ()
+
+    @property
+    def gpus(self) -> Range:
+        """GPUs with every deployment at its minimum of replicas, and with every group at its maximum of Pods."""
+        needed = sum(share.gpu_milli * item.replicas.minimum for item in self.demands for share in item.shares)
+        fewest = sum(group.gpus * group.hosts * group.replicas.minimum for group in self.groups)
+        most = sum(group.gpus * group.hosts * group.replicas.maximum for group in self.groups)
+        return Range(max(-(-needed // 1000), fewest), most)
 
 
 def make_plan(pipeline: LLMPipeline) -> Plan:
-    """What has to run for this pipeline; with problems, why it cannot. The same pipeline gives the same plan."""
+    """What has to run for this pipeline, whether or not it can work: see `checks`. The same pipeline gives the same."""
     spec = scale.with_scale(pipeline.spec)
-    routes = {app.name: app.route for app in spec.apps}
-    planned = [application(app, routes, spec.ray) for app in spec.apps]
-    demands = scale.with_range(spec, [demand for _, wanted in planned for demand in wanted])
+    setting = Setting({app.name: app.route for app in spec.apps}, spec.ray)
+    apps = [planned(app, setting) for app in spec.apps]
+    demands = scale.with_range(spec, [demand for app in apps for demand in app.demands])
     head = groups.head_group(spec.head)
     workers = groups.given(spec.workers) if spec.workers else groups.derived(demands, head)
-    problems = [
-        *checks.problems(spec),
-        *scale.problems(pipeline.spec, demands),
-        *(fit.misfits(demands, workers, head) if spec.workers else fit.too_large(demands)),
-        *fit.too_many(workers),
-    ]
-    applications = [
-        _with_cache(application, app, spec) for app, (application, _) in zip(spec.apps, planned, strict=True)
-    ]
-    return Plan(tuple(applications), demands, workers, head, tuple(problems), tuple(notes(spec, workers)))
+    applications = [_with_cache(done.application, app, spec) for app, done in zip(spec.apps, apps, strict=True)]
+    return Plan(tuple(applications), demands, workers, head, tuple(notes(spec, workers)))
 
 
-def _with_cache(planned: Application, app: App, spec: Spec) -> Application:
-    """The application, told where models are kept. The user's own environment variables come first."""
+def _with_cache(application: Application, app: App, spec: Spec) -> Application:
+    """The application with the folder of the model cache. The user's own environment variables come first."""
     variables = cache_variables(spec.ray.model_cache.path if spec.ray.model_cache else None)
-    if not variables or not downloads(app):
-        return planned
-    environment = dict(planned.runtime_env or {})
+    if not variables or not app.kind.may_load_models:
+        return application
+    environment = dict(application.runtime_env or {})
     users = environment.get("env_vars")
-    if isinstance(users, dict):  # what else it may be is a problem (see `runtime_env`)
+    if isinstance(users, dict):  # what else it may be is a problem (see `checks.runtime_env`)
         variables = variables | users
-    return replace(planned, runtime_env=environment | {"env_vars": variables})
+    return replace(application, runtime_env=environment | {"env_vars": variables})

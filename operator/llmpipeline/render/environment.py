@@ -4,15 +4,15 @@ from typing import Any, Final
 
 from llmpipeline.api.pods import EnvironmentVariable
 from llmpipeline.api.ray_cluster import Ray
-from llmpipeline.plan.ray_versions import has_haproxy
-from llmpipeline.plan.types import Plan
+from llmpipeline.kuberay.ray_versions import has_haproxy
+from llmpipeline.plan.plan import Plan
 
 # Ray runs its workers, and so every replica and engine, at nice 15. In a Pod there is nothing that they should yield
 # to but Ray's own daemons, which then starve them where the CPUs are few.
 _NICENESS: Final = {"RAY_worker_niceness": "0"}
-# Nothing is told to anybody outside the cluster. Who wants to sets these in `ray.environment`.
+# Nothing is reported outside the cluster. Users who want that set these in `ray.environment`.
 _SILENT: Final = {"RAY_USAGE_STATS_ENABLED": "0", "VLLM_NO_USAGE_STATS": "1"}
-# HAProxy in the place of Serve's Python proxy; docs/measurements.md has the figures.
+# HAProxy instead of Serve's Python proxy; docs/measurements.md has the figures.
 _HAPROXY: Final = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     # When replicas come or go, a new HAProxy takes over. The old one keeps the streams that it carries for so long;
@@ -27,7 +27,7 @@ def ray_variables(version: str) -> dict[str, str]:
 
 
 def variables(ray: Ray, plan: Plan) -> list[dict[str, Any]]:
-    """All of them as a container has them. Where the user sets one of ours, the user's is there alone."""
+    """All of them as a container has them. The user's replace ours of the same name."""
     switches = _SILENT | (ray_variables(ray.version) if ray.performance == "Optimized" else {})
     secrets = dict.fromkeys(secret for app in plan.applications for secret in app.secrets)
     ours = [

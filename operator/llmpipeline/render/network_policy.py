@@ -1,29 +1,25 @@
-"""The NetworkPolicies that close the Ray Pods off.
+"""The NetworkPolicies that isolate the Ray Pods: they let in and out what a RayService needs to get ready."""
 
-KubeRay's own policy is alpha and lets its own operator out; these let in and out what a RayService needs to get ready.
-"""
-
-from typing import Any, Final
+from typing import Final
 
 from llmpipeline import names
+from llmpipeline.api.companions import Destination, NetworkPolicy, Peer
 from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.api.surroundings import Destination, NetworkPolicy, Peer
-from llmpipeline.plan.types import Plan
+from llmpipeline.kuberay.conventions import LABEL_NODE_TYPE, METRICS_PORTS, OPERATOR_LABELS
+from llmpipeline.names import Manifest
+from llmpipeline.plan.plan import Plan
 from llmpipeline.render.metadata import metadata
+from llmpipeline.render.platform import Platform
 from llmpipeline.render.ray_cluster import is_autoscaled
 
-Manifest = dict[str, Any]
-
 _DASHBOARD_PORT: Final = 8265
-_METRICS_PORTS: Final = (8080, 44217, 44227)
 _DNS: Final = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 # Of the Service `kubernetes`, and of most API servers behind it: policies see one or the other.
 _API_SERVER_PORTS: Final = (443, 6443)
-_KUBERAY: Final = {"app.kubernetes.io/name": "kuberay-operator"}
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
 
-def network_policies(pipeline: LLMPipeline, plan: Plan) -> list[Manifest]:
+def network_policies(pipeline: LLMPipeline, plan: Plan, platform: Platform) -> list[Manifest]:
     """The policies: one for all Pods, and with `egress: Closed` one more for the head of an autoscaled cluster."""
     network = pipeline.spec.network
     if not (network and network.policy):
@@ -33,7 +29,7 @@ def network_policies(pipeline: LLMPipeline, plan: Plan) -> list[Manifest]:
     spec: Manifest = {
         "podSelector": {"matchLabels": _own(pipeline)},
         "policyTypes": ["Ingress", "Egress"] if closed else ["Ingress"],
-        "ingress": _ingress(pipeline, policy),
+        "ingress": _ingress(pipeline, policy, platform),
     }
     if closed:
         spec["egress"] = _egress(pipeline, policy)
@@ -43,9 +39,9 @@ def network_policies(pipeline: LLMPipeline, plan: Plan) -> list[Manifest]:
     return policies
 
 
-def _ingress(pipeline: LLMPipeline, policy: NetworkPolicy) -> list[Manifest]:
-    where = {_NAMESPACE_NAME: policy.kuberay_namespace} if policy.kuberay_namespace else {}
-    kuberay = {"namespaceSelector": _selector(where), "podSelector": {"matchLabels": _KUBERAY}}
+def _ingress(pipeline: LLMPipeline, policy: NetworkPolicy, platform: Platform) -> list[Manifest]:
+    where = {_NAMESPACE_NAME: platform.kuberay_namespace}
+    kuberay = {"namespaceSelector": _selector(where), "podSelector": {"matchLabels": OPERATOR_LABELS}}
     serving: Manifest = {"ports": _tcp(names.SERVE_PORT)}
     if policy.serve_from:
         serving = {"from": [_peer(peer) for peer in policy.serve_from], **serving}
@@ -56,7 +52,7 @@ def _ingress(pipeline: LLMPipeline, policy: NetworkPolicy) -> list[Manifest]:
     ]
     monitoring = pipeline.spec.monitoring
     if monitoring and monitoring.pod_monitor:
-        rules.append({"from": [{"namespaceSelector": {}}], "ports": _tcp(*_METRICS_PORTS)})
+        rules.append({"from": [{"namespaceSelector": {}}], "ports": _tcp(*METRICS_PORTS.values())})
     return rules
 
 
@@ -71,11 +67,11 @@ def _egress(pipeline: LLMPipeline, policy: NetworkPolicy) -> list[Manifest]:
 def _of_the_autoscaler(pipeline: LLMPipeline) -> Manifest:
     """The head alone may reach the API server, whose address nobody can know beforehand."""
     spec = {
-        "podSelector": {"matchLabels": {**_own(pipeline), names.LABEL_NODE_TYPE: "head"}},
+        "podSelector": {"matchLabels": {**_own(pipeline), LABEL_NODE_TYPE: "head"}},
         "policyTypes": ["Egress"],
         "egress": [{"ports": _tcp(*_API_SERVER_PORTS)}],
     }
-    return _manifest(pipeline, spec, "-head")
+    return _manifest(pipeline, spec, names.head_policy(pipeline.metadata.name))
 
 
 def _peer(peer: Peer) -> Manifest:
@@ -104,7 +100,7 @@ def _tcp(*ports: int) -> list[Manifest]:
     return [{"protocol": "TCP", "port": port} for port in ports]
 
 
-def _manifest(pipeline: LLMPipeline, spec: Manifest, suffix: str = "") -> Manifest:
+def _manifest(pipeline: LLMPipeline, spec: Manifest, name: str = "") -> Manifest:
     described = metadata(pipeline)
-    described["name"] += suffix
+    described["name"] = name or described["name"]
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": described, "spec": spec}

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from llmpipeline.plan.accelerators import GKE_TOPOLOGY_LABEL, Kind
+from llmpipeline.plan.capacity.accelerators import GKE_TOPOLOGY_LABEL, AcceleratorKind
 
 Terms = list[list[dict[str, Any]]]
 
@@ -16,7 +16,7 @@ _SPOT: Final = (
 _SPOT_TAINTS: Final = (("cloud.google.com/gke-spot", "true"), ("kubernetes.azure.com/scalesetpriority", "spot"))
 
 
-def affinity(kind: Kind | None, *, spot: bool) -> dict[str, Any] | None:
+def affinity(kind: AcceleratorKind | None, *, spot: bool) -> dict[str, Any] | None:
     """The node affinity; None where any node will do. Of its terms one has to hold, each of them whole."""
     terms: Terms = [[]]
     if kind:
@@ -31,7 +31,7 @@ def affinity(kind: Kind | None, *, spot: bool) -> dict[str, Any] | None:
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": selector}}
 
 
-def tolerations(kind: Kind | None, *, spot: bool) -> list[dict[str, Any]]:
+def tolerations(kind: AcceleratorKind | None, *, spot: bool) -> list[dict[str, Any]]:
     """The taints that such nodes commonly have."""
     tolerated: list[dict[str, Any]] = []
     if kind:

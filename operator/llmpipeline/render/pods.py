@@ -1,27 +1,26 @@
-"""The Pods of the head and of the worker groups.
-
-No probes: KubeRay sets those that fit its own version and the Ray version (a health check over HTTP from Ray 2.53, the
-serving proxy's on workers), and a second set here would only override them. No /dev/shm: KubeRay mounts one as large as
-the container's memory.
-"""
+"""The Pods of the head and of the worker groups. They have no probes and no /dev/shm: `kuberay` says why."""
 
 from typing import Any, Final
 
 from llmpipeline import names
+from llmpipeline.api.defaults import HEAD_CPU_MILLI, HEAD_MEMORY
 from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.api.pods import PodSettings, Toleration
-from llmpipeline.api.quantity import milli, whole
+from llmpipeline.api.quantity import ceil_units, milli
 from llmpipeline.api.ray_cluster import WorkerSettings
-from llmpipeline.plan.groups import HEAD_CPU_MILLI, HEAD_MEMORY
-from llmpipeline.plan.types import Group, Plan
+from llmpipeline.kuberay.conventions import HEAD_CONTAINER, WORKER_CONTAINER
+from llmpipeline.names import without_none
+from llmpipeline.plan.capacity.demand import Group
+from llmpipeline.plan.plan import Plan
 from llmpipeline.render import nodes
 from llmpipeline.render.environment import variables
 from llmpipeline.render.metadata import labels
 from llmpipeline.render.strategic_merge import merge
 
-HEAD, WORKER = "ray-head", "ray-worker"
 _HEAD_PORTS: Final = (("gcs", 6379), ("dashboard", 8265), ("serve", names.SERVE_PORT))
 _CACHE_VOLUME: Final = "model-cache"
+_CONTAINERS: Final = ("initContainers", "containers")
+_DEFAULT_POLICY: Final = {"terminationMessagePolicy": "FallbackToLogsOnError"}
 # The user `ray` of Ray's images, and its group.
 _USER, _GROUP = 1000, 100
 POD_SECURITY: Final = {
@@ -39,17 +38,17 @@ def head_template(pipeline: LLMPipeline, plan: Plan, *, autoscaled: bool) -> dic
     head = pipeline.spec.head
     wanted = head.resources if head else None
     cpu_milli = milli(wanted.cpus) if wanted and wanted.cpus is not None else HEAD_CPU_MILLI
-    memory = whole(wanted.memory) if wanted and wanted.memory is not None else HEAD_MEMORY
-    container = _container(pipeline, plan, HEAD, resources(cpu_milli, memory))
+    memory = ceil_units(wanted.memory) if wanted and wanted.memory is not None else HEAD_MEMORY
+    container = _container(pipeline, plan, HEAD_CONTAINER, resources(cpu_milli, memory))
     container["ports"] = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in _HEAD_PORTS]
     template = _template(pipeline, container, with_token=autoscaled)
-    return _overlaid(template, head, [])
+    return _with_last_words(_overlaid(template, head, []))
 
 
 def worker_template(pipeline: LLMPipeline, plan: Plan, group: Group) -> dict[str, Any]:
     """A Pod of one worker group."""
     gpus = {group.accelerator.resource if group.accelerator else "nvidia.com/gpu": group.gpus} if group.gpus else {}
-    container = _container(pipeline, plan, WORKER, resources(group.cpu_milli, group.memory, gpus))
+    container = _container(pipeline, plan, WORKER_CONTAINER, resources(group.cpu_milli, group.memory, gpus))
     container["ports"] = [{"name": "serve", "containerPort": names.SERVE_PORT, "protocol": "TCP"}]
     template = _template(pipeline, container, with_token=False)
     defaults, own = pipeline.spec.worker_defaults, group.given
@@ -57,7 +56,7 @@ def worker_template(pipeline: LLMPipeline, plan: Plan, group: Group) -> dict[str
     if where := nodes.affinity(group.accelerator, spot=spot):
         template["spec"]["affinity"] = where
     template = _overlaid(template, defaults, nodes.tolerations(group.accelerator, spot=spot))
-    return _overlaid(template, own, [])
+    return _with_last_words(_overlaid(template, own, []))
 
 
 def resources(cpu_milli: int | None, memory: int | None, gpus: dict[str, int] | None = None) -> dict[str, Any]:
@@ -108,9 +107,16 @@ def _overlaid(
     return merge(changed, settings.pod_template) if settings and settings.pod_template else changed
 
 
+def _with_last_words(template: dict[str, Any]) -> dict[str, Any]:
+    """Why a container ended then stands in the Pod's status, which outlives it and needs no right to read logs."""
+    spec = template["spec"]
+    changed = {kind: [{**it, **_DEFAULT_POLICY, **it} for it in spec[kind]] for kind in _CONTAINERS if kind in spec}
+    return {**template, "spec": {**spec, **changed}}
+
+
 def _toleration(given: Toleration) -> dict[str, Any]:
     said = {"key": given.key, "operator": given.operator, "value": given.value, "effect": given.effect}
-    return {field: value for field, value in said.items() if value is not None}
+    return without_none(said)
 
 
 def _container(pipeline: LLMPipeline, plan: Plan, name: str, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +133,7 @@ def _cpu(milli_cores: int) -> str:
 
 
 def _memory(count: int) -> str:
-    """In the largest unit that divides it, for the API server keeps the text as it is given."""
+    """In the largest unit that divides it; the API server keeps the string as it is."""
     for unit, size in (("Gi", 1024**3), ("Mi", 1024**2), ("Ki", 1024)):
         if count % size == 0:
             return f"{count // size}{unit}"

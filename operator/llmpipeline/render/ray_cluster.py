@@ -1,20 +1,19 @@
-"""The Ray cluster in the RayService: `rayClusterConfig`. A change of it makes KubeRay build a second whole cluster.
+"""The Ray cluster in the RayService: `rayClusterConfig`. A change of it makes a second whole cluster.
 
-The zero values (`numOfHosts`, `priority`, `scaleStrategy`) are those that KubeRay's own types write. KubeRay writes
-the whole RayService back when it adds its finalizer; what it would add is given from the start, so that its write
-changes nothing of ours and the next apply is no conflict.
+The zero values (`numOfHosts`, `priority`, `scaleStrategy`) have their reason in `kuberay`.
 """
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from llmpipeline.api.fault_tolerance import FaultTolerance, Redis, RocksDB
 from llmpipeline.api.pipeline import LLMPipeline, Spec
-from llmpipeline.api.quantity import milli, whole
-from llmpipeline.plan.types import Group, Plan
+from llmpipeline.api.quantity import ceil_units, milli
+from llmpipeline.kuberay.conventions import NO_PRIORITY, NO_SCALE_STRATEGY
+from llmpipeline.names import Manifest, without_none
+from llmpipeline.plan.capacity.demand import Group
+from llmpipeline.plan.plan import Plan
 from llmpipeline.render.pods import CONTAINER_SECURITY, head_template, resources, worker_template
-
-Manifest = dict[str, Any]
 
 _AUTHENTICATION: Final = {"Token": "token", "Disabled": "disabled"}
 
@@ -42,12 +41,12 @@ def ray_cluster(pipeline: LLMPipeline, plan: Plan) -> Manifest:
 
 
 def is_autoscaled(spec: Spec, plan: Plan) -> bool:
-    """Whether Ray's autoscaler runs: where a group can grow, for an incremental upgrade, and where it is asked for."""
+    """Whether Ray's autoscaler runs: if a group can grow, in incremental upgrades, and if the spec asks for it."""
     incremental = spec.upgrade is not None and spec.upgrade.strategy == "Incremental"
     return (
         incremental
         or spec.autoscaler is not None
-        or any(group.replicas[0] < group.replicas[1] for group in plan.groups)
+        or any(group.replicas.minimum < group.replicas.maximum for group in plan.groups)
     )
 
 
@@ -64,7 +63,7 @@ def _autoscaler(spec: Spec) -> Manifest:
         options["upscalingMode"] = given.upscaling
     if wanted := given.resources:
         cpus = None if wanted.cpus is None else milli(wanted.cpus)
-        options["resources"] = resources(cpus, None if wanted.memory is None else whole(wanted.memory))
+        options["resources"] = resources(cpus, None if wanted.memory is None else ceil_units(wanted.memory))
     return options
 
 
@@ -88,19 +87,18 @@ def _rocksdb(rocksdb: RocksDB) -> Manifest:
         "storageClassName": rocksdb.storage_class_name,
         "deletionPolicy": rocksdb.deletion_policy,
     }
-    return {"backend": "rocksdb", "storage": {key: value for key, value in storage.items() if value is not None}}
+    return {"backend": "rocksdb", "storage": without_none(storage)}
 
 
 def _group(pipeline: LLMPipeline, plan: Plan, group: Group, *, autoscaled: bool) -> Manifest:
     manifest: Manifest = {
         "groupName": group.name,
-        "replicas": group.replicas[0],
-        "minReplicas": group.replicas[0],
-        "maxReplicas": group.replicas[1],
+        "replicas": group.replicas.minimum,
+        "minReplicas": group.replicas.minimum,
+        "maxReplicas": group.replicas.maximum,
         "numOfHosts": group.hosts,
-        # KubeRay refuses one without the autoscaler, which alone looks at it.
-        "priority": group.given.priority if group.given and autoscaled else 0,
-        "scaleStrategy": {},
+        "priority": group.given.priority if group.given and autoscaled else NO_PRIORITY,
+        "scaleStrategy": dict(NO_SCALE_STRATEGY),
     }
     idle = [s.idle_timeout_seconds for s in (group.given, pipeline.spec.worker_defaults) if s]
     said = [seconds for seconds in idle if seconds is not None]
@@ -113,7 +111,7 @@ def _group(pipeline: LLMPipeline, plan: Plan, group: Group, *, autoscaled: bool)
 
 
 def _start_parameters(group: Group) -> dict[str, str]:
-    """Tells Ray's autoscaler the accelerator type: it does not see a node's own before the node is there.
+    """The accelerator type, which Ray's autoscaler needs: it does not see a node's own before the node is there.
 
     Without it a bundle that asks for `accelerator_type:L4` never makes a group grow.
     """

@@ -1,18 +1,18 @@
 """The RayService."""
 
-from typing import Any, Final
+from typing import Final
 
 from llmpipeline import names
+from llmpipeline.api.companions import Upgrade
 from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.api.surroundings import Upgrade
-from llmpipeline.plan.types import Plan
+from llmpipeline.kuberay.conventions import INCREMENTAL, NEW_CLUSTER, NO_UPGRADE
+from llmpipeline.names import Manifest
+from llmpipeline.plan.plan import Plan
 from llmpipeline.render.metadata import metadata
 from llmpipeline.render.ray_cluster import ray_cluster
 from llmpipeline.render.serve_config import serve_config_text
 
-Manifest = dict[str, Any]
-
-_STRATEGIES: Final = {"NewCluster": "NewCluster", "Incremental": "NewClusterWithIncrementalUpgrade", "None": "None"}
+_STRATEGIES: Final = {"NewCluster": NEW_CLUSTER, "Incremental": INCREMENTAL, "None": NO_UPGRADE}
 
 
 def rayservice(pipeline: LLMPipeline, plan: Plan) -> Manifest:

@@ -1,10 +1,11 @@
-"""The Serve config: the text in `serveConfigV2`, which KubeRay hands to Ray Serve as it is."""
+"""The Serve config: the text in `serveConfigV2`, which Ray Serve gets as it is."""
 
 import json
 from typing import Any
 
 from llmpipeline.names import SERVE_PORT
-from llmpipeline.plan.types import Application, Plan
+from llmpipeline.plan.apps.application import Application
+from llmpipeline.plan.plan import Plan
 
 
 def serve_config(plan: Plan) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def serve_config(plan: Plan) -> dict[str, Any]:
 def serve_config_text(plan: Plan) -> str:
     """The Serve config as JSON, which is YAML too, one key a line so that a person can read it in the RayService.
 
-    KubeRay compares this text as a string, and sends it to Ray again when it changed.
+    The text is compared as a string (`kuberay`), so the same plan must give the same one.
     """
     return json.dumps(serve_config(plan), indent=2, ensure_ascii=False) + "\n"
 

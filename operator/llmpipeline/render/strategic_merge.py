@@ -1,13 +1,13 @@
 """A part of a Pod template laid over another, as kubectl's strategic merge patch does.
 
 Objects merge key by key, null deletes, and lists are replaced but for those that Kubernetes tells apart by a key. In an
-object `$patch: replace` puts the overlay's in the place of all that is there, and `$patch: delete` leaves it empty; in
+object `$patch: replace` replaces all that is there by the overlay's, and `$patch: delete` leaves it empty; in
 a list `$patch: delete` takes the item of that key out, and an item with `$patch: replace` replaces all of the list by
 the overlay's other items. What is merged by which key is the `patchMergeKey` of the Kubernetes API's own types
 (k8s.io/api/core/v1).
 
-Two things differ. kubectl puts new items of such lists first, here they come last: KubeRay takes the first container
-for Ray's, and a variable can refer to those before it. And where nothing is there to be replaced or deleted, kubectl
+Two things differ. kubectl puts new items of such lists first, here they come last: the first container must be Ray's
+(`kuberay`), and a variable can refer to those before it. And where nothing is there to be replaced or deleted, kubectl
 drops the overlay's part or takes it with the directive as it stands, by where it is; here it is put there, or not.
 """
 

@@ -15,10 +15,13 @@ from ray.serve.handle import DeploymentHandle
 from starlette.requests import Request
 from starlette.responses import Response
 
-from llmpipeline_serve.front import Answer, Front, translated
+from llmpipeline_serve.contract.base import AppArgs, Limits
+from llmpipeline_serve.contract.graph import GenerateNodeArgs, GraphArgs, HttpArgs, NodeArgs, PreprocessArgs
+from llmpipeline_serve.contract.texts import CustomArgs
+from llmpipeline_serve.front import Answer, Front
 from llmpipeline_serve.graph import nodes
-from llmpipeline_serve.graph.args import GraphArgs, NodeArgs
-from llmpipeline_serve.graph.run import Compilation
+from llmpipeline_serve.graph.run import CompiledGraph
+from llmpipeline_serve.responses import translated
 
 
 class AnyObject(BaseModel):
@@ -33,7 +36,7 @@ class Graph:
 
     def __init__(self, args: GraphArgs, handles: dict[str, DeploymentHandle]) -> None:
         self._front = Front(args.limits)
-        self._graph = Compilation(args)
+        self._graph = CompiledGraph(args)
         self._handles = handles
 
     async def __call__(self, request: Request) -> Response:
@@ -58,16 +61,18 @@ class Graph:
 
 def build(args: GraphArgs) -> Application:
     """Build the app. Serve parses `args` by this function's annotation, so a wrong key fails by name."""
-    handles = {node.name: _bound(node) for node in args.nodes}
+    handles = {node.name: _bound(node, args.limits) for node in args.nodes}
     return Graph.bind(args, handles)  # type: ignore[attr-defined]  # Ray types the decorator as identity
 
 
-def _bound(node: NodeArgs) -> Any:
-    deployments: dict[str, tuple[Any, Any]] = {
-        "preprocess": (nodes.Preprocess, node.preprocess),
-        "generate": (nodes.GenerateNode, node.generate),
-        "http": (nodes.Http, node.http),
-        "custom": (nodes.Custom, node.custom),
+def _bound(node: NodeArgs, limits: Limits) -> Any:
+    if isinstance(node.work, HttpArgs):
+        # The one that waits for it may have died: so the call has its own limit.
+        return nodes.Http.options(name=node.name).bind(node.work, node.timeout_seconds or limits.timeout_seconds)  # type: ignore[attr-defined]
+    deployments: dict[type[AppArgs], Any] = {
+        PreprocessArgs: nodes.Preprocess,
+        GenerateNodeArgs: nodes.GenerateNode,
+        CustomArgs: nodes.Custom,
     }
-    deployment, args = deployments.get(node.kind, (nodes.TextModel, node))
-    return deployment.options(name=node.name).bind(args)
+    deployment = deployments.get(type(node.work), nodes.TextModel)
+    return deployment.options(name=node.name).bind(node.work)

@@ -4,35 +4,20 @@ import inspect
 import unicodedata
 from typing import Any
 
-import aiohttp
 import py3langid
 from ray import serve
 
-from llmpipeline_serve.args import CustomArgs
 from llmpipeline_serve.batching import Batcher
+from llmpipeline_serve.completion import sampling_of
+from llmpipeline_serve.contract.graph import GenerateNodeArgs, HttpArgs, PreprocessArgs
+from llmpipeline_serve.contract.texts import CustomArgs, TextModelArgs
 from llmpipeline_serve.custom_code import load
-from llmpipeline_serve.errors import failed_upstream, invalid
-from llmpipeline_serve.generate import sampling_of, told
-from llmpipeline_serve.graph.args import GenerateNodeArgs, HttpArgs, NodeArgs, PreprocessArgs
+from llmpipeline_serve.graph.service import Service
 from llmpipeline_serve.model_source import fetch
+from llmpipeline_serve.text import checked_text
 
 # Enough to tell a language, and a long text would take long.
 _LANGUAGE_CHARACTERS = 2000
-
-
-def checked_text(value: Any) -> str:
-    """A node's input as a text with something in it.
-
-    Raises:
-        ApiError: It is none. Most inputs come from the request, so that is whose mistake it is.
-    """
-    if not isinstance(value, str):
-        raise invalid(f"text: must be a text, not {type(value).__name__}", "text")
-    if not value.strip():
-        raise invalid("text: must not be empty", "text")
-    if "\0" in value:
-        raise invalid("text: must not hold a NUL character", "text")
-    return value
 
 
 @serve.deployment
@@ -75,10 +60,14 @@ def clean(text: str, *, lowercase: bool) -> str:
 class TextModel:
     """Classifies, embeds or shortens texts, those that come together in one batch."""
 
-    def __init__(self, node: NodeArgs) -> None:
+    def __init__(self, args: TextModelArgs) -> None:
         from llmpipeline_serve.text_models import text_model
 
-        self._batcher = Batcher(text_model(node.classify or node.embed or node.summarize))
+        self._batcher = Batcher(text_model(args))
+
+    async def check_health(self) -> None:
+        """Raise if the model hangs: Serve then replaces this replica."""
+        self._batcher.check_health()
 
     async def __call__(self, given: Any) -> dict[str, Any]:
         """Return the model's fields for one text."""
@@ -102,32 +91,20 @@ class GenerateNode:
 
     async def __call__(self, prompt: Any) -> dict[str, Any]:
         """Return `{"text", "finish_reason", "usage"}`."""
-        return told(await anext(self._engine.generate(checked_text(prompt), self._sampling)))
+        answer = await anext(self._engine.generate(checked_text(prompt), self._sampling))
+        return answer.as_answer()
 
 
 @serve.deployment
 class Http:
     """Calls a service."""
 
-    def __init__(self, args: HttpArgs) -> None:
-        self._args = args
-        self._session: aiohttp.ClientSession | None = None
+    async def __init__(self, args: HttpArgs, seconds: float) -> None:  # type: ignore[misc]  # Serve awaits it
+        self._service = Service(args, seconds)
 
     async def __call__(self, given: Any) -> dict[str, Any]:
-        """Return `{"status", "body"}`: the body as JSON where the service says that it is, else as text."""
-        # Made here, for it belongs to the event loop. Its own limit is off: the node's and the request's hold.
-        self._session = self._session or aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, connect=10))
-        body = None if self._args.method == "GET" else given
-        try:
-            async with self._session.request(
-                self._args.method, self._args.url, json=body, allow_redirects=False
-            ) as response:
-                if not response.ok or response.status >= 300:
-                    raise failed_upstream(f"the service answered {response.status}")
-                content = await (response.json() if response.content_type == "application/json" else response.text())
-                return {"status": response.status, "body": content}
-        except (aiohttp.ClientError, ValueError) as error:
-            raise failed_upstream(f"the service cannot be asked: {type(error).__name__}") from error
+        """Return `{"status", "body"}`."""
+        return await self._service.ask(given)
 
 
 @serve.deployment

@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from llmpipeline_serve.contract.graph import GraphArgs, NodeArgs
 from llmpipeline_serve.errors import ApiError, failed_upstream, invalid, timed_out
-from llmpipeline_serve.graph.args import GraphArgs, NodeArgs
 from llmpipeline_serve.templates import Compiled, Result, expression, template
 
 # Asks a node: its name and what it works on. Returns the fields of its result.
@@ -21,9 +21,8 @@ Ask = Callable[[str, Any], Awaitable[dict[str, Any]]]
 class RequestBody(Result):
     """The request, as templates see it: what it lacks is the client's mistake."""
 
-    def lacks(self, message: str) -> Exception:
+    def lacks(self, name: str) -> Exception:
         """The error of asking for a field that is not there."""
-        name = message.removeprefix("there is no ")
         return invalid(f"{name}: is required by this graph", name)
 
 
@@ -36,9 +35,9 @@ class Skipped(Result):
 
     skipped = True
 
-    def lacks(self, message: str) -> Exception:
+    def lacks(self, name: str) -> Exception:
         """The error of asking for a field of it."""
-        return SkippedNodeError(message)
+        return SkippedNodeError(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Step:
     fallback: dict[str, Any] | None
 
 
-class Compilation:
+class CompiledGraph:
     """A graph, ready to take any number of requests."""
 
     def __init__(self, args: GraphArgs) -> None:
@@ -102,7 +101,7 @@ async def _result(step: Step, values: Mapping[str, Any], ask: Ask) -> Result:
     except SkippedNodeError:
         raise
     except Exception as error:
-        # What is wrong with the request is told as it is: a fallback is for nodes that fail.
+        # A wrong request is answered as such: a fallback is for nodes that fail.
         if isinstance(error, ApiError) and error.kind == "invalid_request":
             raise
         if step.fallback is not None:
@@ -134,7 +133,7 @@ def _step(node: NodeArgs) -> Step:
 
 
 def _in_order(steps: list[Step]) -> list[Step]:
-    """The steps, each after all that it waits for. The operator has refused cycles."""
+    """The steps, each after all that it waits for. The operator has rejected cycles."""
     ordered: list[Step] = []
     placed: set[str] = set()
     while len(ordered) < len(steps):

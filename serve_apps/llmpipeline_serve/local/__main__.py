@@ -1,5 +1,6 @@
 """`python -m llmpipeline_serve.local`: reads a job, serves it until Ctrl-C, and leaves nothing behind."""
 
+import os
 import signal
 import sys
 import time
@@ -10,13 +11,14 @@ from typing import NoReturn
 import psutil
 from pydantic import ValidationError
 
+from llmpipeline_serve.contract.environment import HAPROXY
 from llmpipeline_serve.local import processes, ray_session
 from llmpipeline_serve.local.adapt import adapt
-from llmpipeline_serve.local.adapt_engine import Machine
 from llmpipeline_serve.local.ask import AppError, ask, how_to_ask
 from llmpipeline_serve.local.deploy import Deployer, wait_until_running
 from llmpipeline_serve.local.errors import RunnerError
 from llmpipeline_serve.local.job import Job
+from llmpipeline_serve.local.machine import Machine
 from llmpipeline_serve.local.progress import Progress
 from llmpipeline_serve.local.ray_session import RaySession
 from llmpipeline_serve.local.tiny.make import make_tiny_models
@@ -69,7 +71,7 @@ class Runner:
             return self._serve()
         except RunnerError as error:
             print(error, file=sys.stderr)
-            if (self._folder / "session_latest").exists():
+            if self._deployed and (self._folder / "session_latest").exists():
                 print(f"full logs: {ray_session.keep_logs(self._folder)}/serve", file=sys.stderr)
             return error.exit_code
         except KeyboardInterrupt:
@@ -83,7 +85,7 @@ class Runner:
         self._session = session = ray_session.start(job, self._folder)
         _interrupt_on_signals()
         tiny_models = make_tiny_models(self._folder) if job.tiny_models else None
-        haproxy = job.env.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
+        haproxy = os.environ.get(HAPROXY) == "1"
         machine = Machine(port=job.port, gpus=session.gpus, haproxy=haproxy, tiny_models=tiny_models)
         adapted = adapt(job.serve_dict, machine)
         for change in adapted.changes:

@@ -5,20 +5,18 @@ Pure: a Serve config in, another one and what was changed out. The apps, routes,
 
 from typing import NamedTuple
 
-from llmpipeline_serve.local.adapt_bundled import bundled_args, has_engine
-from llmpipeline_serve.local.adapt_engine import Config, Machine, cpu_engine, tiny_engine
-from llmpipeline_serve.local.tiny import EMBED, GENERATE
+from pydantic import ValidationError
 
-OPENAI_APP = "ray.serve.llm:build_openai_app"
-PREFILL_APP = "ray.serve.llm:build_pd_openai_app"
-
-# These are folders of the Ray Pods.
-_CACHE_VARIABLES = ("HF_HOME", "LLMPIPELINE_MODEL_CACHE")
-# Only HAProxy can pass a request to a model's replica past the ingress. On a laptop there is none: it would listen with
-# its metrics on all interfaces.
-_DIRECT = "RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING"
-# These name nodes of the cluster; one machine is the only node there is, whatever it has.
-_NODE_ACTOR_OPTIONS = ("accelerator_type", "resources", "label_selector", "fallback_strategy")
+from llmpipeline_serve.contract.catalog import APPS
+from llmpipeline_serve.contract.environment import CACHE_FOLDERS, DIRECT_STREAMING
+from llmpipeline_serve.contract.models import EngineArgs
+from llmpipeline_serve.contract.openai import IMPORT_PATH as OPENAI
+from llmpipeline_serve.contract.openai import PREFILL_IMPORT_PATH
+from llmpipeline_serve.local.adapt_bundled import Adaptation
+from llmpipeline_serve.local.adapt_engine import Config
+from llmpipeline_serve.local.adapt_openai import OpenAIAdaptation, on_this_machine, with_one_deployment
+from llmpipeline_serve.local.errors import RunnerError
+from llmpipeline_serve.local.machine import Machine
 
 
 class Adapted(NamedTuple):
@@ -28,124 +26,71 @@ class Adapted(NamedTuple):
     changes: list[str]
 
 
+class _AdaptedApp(NamedTuple):
+    config: Config
+    changes: list[str]
+
+
 def adapt(serve_config: Config, machine: Machine) -> Adapted:
-    """Return the Serve config that this machine can run, and what differs from the one given."""
-    changes: list[str] = []
-    applications = [_application(app, machine, changes) for app in serve_config.get("applications", [])]
+    """Return the Serve config that this machine can run, and what differs from the one given.
+
+    Raises:
+        RunnerError: The arguments of a bundled app are not what it takes.
+    """
+    apps = [_application(app, machine) for app in serve_config.get("applications", [])]
     given = serve_config.get("http_options", {})
     http = {**given, "host": "127.0.0.1", "port": machine.port}
+    changes = [change for app in apps for change in app.changes]
     if given.get("host") != http["host"] or given.get("port") != http["port"]:
         changes.insert(0, f"listens on {http['host']}:{http['port']}, which only this machine reaches")
-    return Adapted({**serve_config, "http_options": http, "applications": applications}, changes)
+    return Adapted({**serve_config, "http_options": http, "applications": [app.config for app in apps]}, changes)
 
 
-def _application(app: Config, machine: Machine, changes: list[str]) -> Config:
-    app = dict(app)
+def _application(app: Config, machine: Machine) -> _AdaptedApp:
+    app, changes = dict(app), []
     if app.get("deployments"):
-        app["deployments"] = [_deployment(d, app["name"], machine, changes) for d in app["deployments"]]
-    if app.get("import_path") == PREFILL_APP:
-        app = _in_one(app, changes)
-    if app.get("import_path") == OPENAI_APP:
-        app["args"] = _openai_args(app.get("args", {}), app["name"], machine, changes)
-    elif "args" in app:
-        app["args"] = bundled_args(app["import_path"], app["args"], app["name"], machine, changes)
-    if runtime_env := _runtime_env(
-        app.get("runtime_env") or {}, machine, engine=app["import_path"] == OPENAI_APP or has_engine(app)
-    ):
+        placed = [on_this_machine(deployment, app["name"], machine) for deployment in app["deployments"]]
+        app["deployments"] = [deployment.config for deployment in placed]
+        changes += [change for deployment in placed for change in deployment.changes]
+    if app.get("import_path") == PREFILL_IMPORT_PATH:
+        app = with_one_deployment(app)
+        changes.append(f"{app['name']}: prompts are read and answers written by the same replica")
+    has_engine = app.get("import_path") == OPENAI
+    if has_engine:
+        openai = OpenAIAdaptation(machine)
+        app["args"] = openai.adapted(app.get("args", {}), app["name"])
+        changes += openai.changes
+    elif (known := APPS.get(app["import_path"])) and "args" in app:
+        try:
+            args = known.args.model_validate(app["args"])
+        except ValidationError as error:
+            first = error.errors()[0]
+            at = ".".join(str(part) for part in first["loc"])
+            raise RunnerError(f"app {app['name']}: args.{at}: {first['msg']}", exit_code=1) from error
+        has_engine = args.holds(EngineArgs)
+        adaptation = Adaptation(machine)
+        app["args"] = adaptation.adapted(args, app["name"]).written()
+        changes += adaptation.changes
+    if runtime_env := _runtime_env(app.get("runtime_env") or {}, machine, has_engine=has_engine):
         app["runtime_env"] = runtime_env
-    return app
+    return _AdaptedApp(app, changes)
 
 
-def _in_one(app: Config, changes: list[str]) -> Config:
-    """Prefill and decode in one deployment: handing the memory of a prompt over takes two GPUs."""
-    changes.append(f"{app['name']}: prompts are read and answers written by the same replica")
-    args = {key: value for key, value in app["args"].items() if key not in ("prefill_config", "decode_config")}
-    deployments = [
-        {**item, "name": item["name"].replace("Decode:", "LLMServer:")}
-        for item in app.get("deployments", [])
-        if not item["name"].startswith("Prefill:")
-    ]
-    args["llm_configs"] = [app["args"]["decode_config"]]
-    return {**app, "import_path": OPENAI_APP, "args": args, "deployments": deployments}
-
-
-def _runtime_env(given: Config, machine: Machine, *, engine: bool) -> Config:
+def _runtime_env(given: Config, machine: Machine, *, has_engine: bool) -> Config:
     """The app's runtime environment: models are kept where this machine keeps them, and nothing is compiled on CPUs.
 
-    The app's, and not a model's: Ray puts a model's in the place of the app's, whose variables would be lost.
+    The app's, and not a model's: Ray takes a model's instead of the app's, whose variables would be lost.
     """
-    if not given.get("env_vars") and not engine:
+    if not given.get("env_vars") and not has_engine:
         return given
-    unwanted = _CACHE_VARIABLES if machine.haproxy else (*_CACHE_VARIABLES, _DIRECT)
+    # Only HAProxy can pass a request to a model's replica past the ingress. On a laptop there is none: it would listen
+    # with its metrics on all interfaces.
+    unwanted = {*CACHE_FOLDERS} if machine.haproxy else {*CACHE_FOLDERS, DIRECT_STREAMING}
     variables = {key: value for key, value in given.get("env_vars", {}).items() if key not in unwanted}
     kept = {key: value for key, value in given.items() if key != "env_vars"}
     if variables:
         kept["env_vars"] = variables
-    return _without_compiler(kept) if engine and not machine.gpus else kept
-
-
-def _deployment(deployment: Config, where: str, machine: Machine, changes: list[str]) -> Config:
-    """Let a deployment's replicas be placed here: they may ask for no kind of node, nor for GPUs that are not there."""
-    deployment = dict(deployment)
-    where = f"{where}: {deployment['name']}" if "name" in deployment else where
-    if options := deployment.get("ray_actor_options"):
-        unwanted = _NODE_ACTOR_OPTIONS if machine.gpus else (*_NODE_ACTOR_OPTIONS, "num_gpus")
-        deployment["ray_actor_options"] = {k: v for k, v in options.items() if k not in unwanted}
-        changes.extend(f"{where}: {k} {options[k]} left out, this machine has none" for k in unwanted if options.get(k))
-    bundles = deployment.get("placement_group_bundles") or []
-    if not machine.gpus and any("GPU" in bundle for bundle in bundles):
-        deployment["placement_group_bundles"] = [{"CPU": bundle.get("CPU", 1)} for bundle in bundles]
-        changes.append(f"{where}: placement bundles of CPUs instead of GPUs")
-    return deployment
-
-
-def _openai_args(args: Config, app: str, machine: Machine, changes: list[str]) -> Config:
-    args = dict(args)
-    models = args.get("llm_configs", [])
-    # Ray also takes paths of YAML files here; those it reads itself.
-    args["llm_configs"] = [_model(m, app, machine, changes) if isinstance(m, dict) else m for m in models]
-    if ingress := args.get("ingress_deployment_config"):
-        args["ingress_deployment_config"] = _deployment(ingress, f"{app}: ingress", machine, changes)
-    return args
-
-
-def _model(model: Config, app: str, machine: Machine, changes: list[str]) -> Config:
-    where = f"{app}: model {model.get('model_loading_config', {}).get('model_id')}"
-    if machine.tiny_models:
-        kind = EMBED if model.get("engine_kwargs", {}).get("runner") == "pooling" else GENERATE
-        model = _tiny(model, machine.tiny_models[kind], where, changes)
-    if not machine.gpus:
-        model = _on_cpu(model, where, changes)
-    elif accelerator := model.get("accelerator_type"):
-        model = {key: value for key, value in model.items() if key != "accelerator_type"}
-        changes.append(f"{where}: on any GPU of this machine instead of {accelerator}")
-    if deployment := model.get("deployment_config"):
-        model = {**model, "deployment_config": _deployment(deployment, where, machine, changes)}
-    return model
-
-
-def _tiny(model: Config, path: str, where: str, changes: list[str]) -> Config:
-    loading = model.get("model_loading_config", {})
-    source = loading.get("model_source", loading.get("model_id"))
-    source = source.get("bucket_uri", source) if isinstance(source, dict) else source
-    changes.append(f"{where}: a tiny random model made here instead of {source}; its answers are noise")
-    if "lora_config" in model:
-        changes.append(f"{where}: lora_config left out, the tiny model takes no adapters")
-    return {
-        **{key: value for key, value in model.items() if key != "lora_config"},
-        "model_loading_config": {"model_id": loading.get("model_id"), "model_source": path},
-        "engine_kwargs": tiny_engine(model.get("engine_kwargs", {}), where, changes),
-    }
-
-
-def _on_cpu(model: Config, where: str, changes: list[str]) -> Config:
-    accelerator = model.get("accelerator_type") or "a GPU"
-    changes.append(f"{where}: on the CPU instead of {accelerator}, with nothing compiled (enforce_eager)")
-    return {
-        **{key: value for key, value in model.items() if key not in ("accelerator_type", "accelerator_config")},
-        "placement_group_config": {"bundles": [{"CPU": 1}]},
-        "engine_kwargs": cpu_engine(model.get("engine_kwargs", {}), where, changes),
-    }
+    return _without_compiler(kept) if has_engine and not machine.gpus else kept
 
 
 def _without_compiler(runtime_env: Config) -> Config:

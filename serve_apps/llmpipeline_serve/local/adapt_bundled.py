@@ -1,84 +1,73 @@
-"""What must change in the arguments of the bundled apps before one machine can run them. Pure."""
+"""What must change in the arguments of the bundled apps before one machine can run them. Pure.
 
-from collections.abc import Callable
-from typing import Final
+The arguments are walked part by part: an app that is made of known parts, such as a model in an engine, needs nothing
+here.
+"""
 
-from llmpipeline_serve.local.adapt_engine import Config, Machine, cpu_engine, tiny_engine
-from llmpipeline_serve.local.tiny import CLASSIFY, EMBED, GENERATE, SUMMARIZE
+from typing import Any, Final
 
-GENERATE_APP: Final = "llmpipeline_serve.generate:build"
-BATCH_APP: Final = "llmpipeline_serve.batch:build"
-GRAPH_APP: Final = "llmpipeline_serve.graph.app:build"
+from llmpipeline_serve.contract.base import AppArgs
+from llmpipeline_serve.contract.graph import NodeArgs, PreprocessArgs
+from llmpipeline_serve.contract.models import EngineArgs, ModelArgs, SamplingArgs
+from llmpipeline_serve.contract.texts import TextModelArgs
+from llmpipeline_serve.contract.traffic_split import SplitArgs
+from llmpipeline_serve.local.adapt_engine import AdaptedEngine, cpu_engine, tiny_engine
+from llmpipeline_serve.local.machine import Machine
+from llmpipeline_serve.local.tiny import GENERATE
+
 _TINY_ANSWER_TOKENS: Final = 32
-# In arguments, work has the name of the kind of model that does it.
-_KINDS: Final = (CLASSIFY, EMBED, SUMMARIZE, GENERATE)
 
 
-def bundled_args(import_path: str, args: Config, where: str, machine: Machine, changes: list[str]) -> Config:
-    """The arguments of a bundled app as this machine can run it; those of any other app as they are."""
-    adapters: dict[str, Callable[[Config, str, Machine, list[str]], Config]] = {
-        GENERATE_APP: _engine,
-        BATCH_APP: _work,
-        GRAPH_APP: _graph,
-        "llmpipeline_serve.traffic_split.app:build": _traffic_split,
-    }
-    adapter = adapters.get(import_path)
-    return adapter(args, where, machine, changes) if adapter else args
+class Adaptation:
+    """The way of one app's arguments to this machine; `changes` says what differs, a sentence each."""
 
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self.changes: list[str] = []
 
-def has_engine(app: Config) -> bool:
-    """Whether an app runs a vLLM engine of its own, rather than through Ray Serve LLM."""
-    nodes = app.get("args", {}).get("nodes", [])
-    return app.get("import_path") == GENERATE_APP or any("generate" in node for node in nodes)
+    def adapted(self, args: AppArgs, where: str) -> AppArgs:
+        """The arguments, or a part of them, as this machine can run them; `where` is how messages name the part."""
+        changed: dict[str, Any] = {}
+        for name in args.model_fields_set:
+            value = getattr(args, name)
+            if isinstance(value, AppArgs):
+                changed[name] = self.adapted(value, where)
+            elif isinstance(value, tuple) and value and isinstance(value[0], NodeArgs):
+                changed[name] = tuple(self.adapted(node, f"{where}: node {node.name}") for node in value)
+        args = args.model_copy(update=changed)
+        if isinstance(args, SplitArgs):
+            return args.model_copy(update={"port": self._machine.port})
+        if isinstance(args, EngineArgs):
+            return self._engine(args, where)
+        if isinstance(args, TextModelArgs):
+            return args.model_copy(update={"model": self._model(args.model, args.task, where)})
+        if isinstance(args, PreprocessArgs) and args.tokenizer and self._machine.tiny_models:
+            self._note(where, f"the tokenizer of a tiny model instead of {args.tokenizer}")
+            return args.model_copy(update={"tokenizer": ModelArgs(path=self._machine.tiny_models[GENERATE])})
+        return args
 
+    def _engine(self, args: EngineArgs, where: str) -> EngineArgs:
+        changed: dict[str, Any] = {"model": self._model(args.model, GENERATE, where), "engine": args.engine}
+        if self._machine.tiny_models:
+            changed["engine"] = self._noted(tiny_engine(changed["engine"]), where)
+            if isinstance(sampling := getattr(args, "sampling", None), SamplingArgs):
+                most = min(sampling.max_tokens, _TINY_ANSWER_TOKENS)
+                changed["sampling"] = sampling.model_copy(update={"max_tokens": most})
+        if not self._machine.gpus:
+            self._note(where, "on the CPU, with nothing compiled (enforce_eager)")
+            changed["engine"] = self._noted(cpu_engine(changed["engine"]), where)
+        return args.model_copy(update=changed)
 
-def _traffic_split(args: Config, _where: str, machine: Machine, _changes: list[str]) -> Config:
-    return {**args, "port": machine.port}
+    def _model(self, model: ModelArgs, task: str, where: str) -> ModelArgs:
+        if not self._machine.tiny_models:
+            return model
+        self._note(where, f"a tiny random model made here instead of {model}; its answers are noise")
+        return ModelArgs(path=self._machine.tiny_models[task])
 
+    def _noted(self, engine: AdaptedEngine, where: str) -> dict[str, Any]:
+        for change in engine.changes:
+            self._note(where, change)
+        return engine.arguments
 
-def _graph(args: Config, where: str, machine: Machine, changes: list[str]) -> Config:
-    return {
-        **args,
-        "nodes": [_work(node, f"{where}: node {node['name']}", machine, changes) for node in args.get("nodes", [])],
-    }
-
-
-def _work(args: Config, where: str, machine: Machine, changes: list[str]) -> Config:
-    """The work of a batch app or of a node: each of its kinds that has a model."""
-    adapted = dict(args)
-    for kind in _KINDS:
-        if not (work := args.get(kind)):
-            continue
-        if kind == GENERATE:
-            adapted[kind] = _engine(work, where, machine, changes)
-        else:
-            adapted[kind] = {**work, "model": _model(work["model"], kind, where, machine, changes)}
-    if (preprocess := args.get("preprocess")) and preprocess.get("tokenizer") and machine.tiny_models:
-        adapted["preprocess"] = {**preprocess, "tokenizer": {"path": machine.tiny_models[GENERATE]}}
-        changes.append(f"{where}: the tokenizer of a tiny model instead of {_told(preprocess['tokenizer'])}")
-    return adapted
-
-
-def _engine(args: Config, where: str, machine: Machine, changes: list[str]) -> Config:
-    engine = args.get("engine", {})
-    sampling = args.get("sampling", {})
-    model = _model(args["model"], GENERATE, where, machine, changes)
-    if machine.tiny_models:
-        engine = tiny_engine(engine, where, changes)
-        sampling = {**sampling, "max_tokens": min(sampling.get("max_tokens", 256), _TINY_ANSWER_TOKENS)}
-    if not machine.gpus:
-        changes.append(f"{where}: on the CPU, with nothing compiled (enforce_eager)")
-        engine = cpu_engine(engine, where, changes)
-    adapted = {**args, "model": model, "engine": engine}
-    return adapted | {"sampling": sampling} if sampling else adapted
-
-
-def _model(model: Config, kind: str, where: str, machine: Machine, changes: list[str]) -> Config:
-    if not machine.tiny_models:
-        return model
-    changes.append(f"{where}: a tiny random model made here instead of {_told(model)}; its answers are noise")
-    return {"path": machine.tiny_models[kind]}
-
-
-def _told(model: Config) -> str:
-    return str(model.get("repository") or model.get("path") or model.get("uri"))
+    def _note(self, where: str, change: str) -> None:
+        self.changes.append(f"{where}: {change}")

@@ -1,6 +1,5 @@
 """What must change in the arguments of a vLLM engine before one machine can run it. Pure."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Config = dict[str, Any]
@@ -38,37 +37,34 @@ _TINY_ENGINE_ARGUMENTS = frozenset({
 })  # fmt: skip
 
 
-class Machine(NamedTuple):
-    """What the Serve config is adapted to."""
+class AdaptedEngine(NamedTuple):
+    """The arguments of an engine for this machine, and what differs, each without where it is."""
 
-    port: int
-    gpus: float
-    haproxy: bool
-    """Whether Serve's proxy here is HAProxy, as it is in a cluster."""
-    tiny_models: Mapping[str, str] | None
-    """The folders of the models that stand in for every model, by kind of work."""
+    arguments: Config
+    changes: list[str]
 
 
-def tiny_engine(given: Config, where: str, changes: list[str]) -> Config:
+def tiny_engine(given: Config) -> AdaptedEngine:
     """The arguments that a tiny model takes."""
+    changes = []
     dropped = sorted(given.keys() - _TINY_ENGINE_ARGUMENTS - _GPU_ENGINE_ARGUMENTS - {"max_model_len", "dtype"})
     if dropped:
-        changes.append(f"{where}: {', '.join(dropped)} left out, the tiny model has no use for it")
+        changes.append(f"{', '.join(dropped)} left out, the tiny model has no use for it")
     length = min(given.get("max_model_len") or TINY_MAX_MODEL_LEN, TINY_MAX_MODEL_LEN)
     if length != given.get("max_model_len"):
-        changes.append(f"{where}: max_model_len {length}, the most that the tiny model takes")
+        changes.append(f"max_model_len {length}, the most that the tiny model takes")
     kept = _TINY_ENGINE_ARGUMENTS | _GPU_ENGINE_ARGUMENTS
     engine = {key: value for key, value in given.items() if key in kept}
-    return {**engine, "max_model_len": length, "dtype": "bfloat16"}
+    # In bfloat16 vLLM uses AMX where the CPU says that it has it, and some virtual machines say so and do not let it.
+    return AdaptedEngine({**engine, "max_model_len": length, "dtype": "float32"}, changes)
 
 
-def cpu_engine(given: Config, where: str, changes: list[str]) -> Config:
+def cpu_engine(given: Config) -> AdaptedEngine:
     """The arguments of an engine without a GPU."""
-    for key in _PARALLEL_SIZES:
-        if given.get(key, 1) != 1:
-            changes.append(f"{where}: {key} 1 instead of {given[key]}")
+    changes = [f"{key} 1 instead of {given[key]}" for key in _PARALLEL_SIZES if given.get(key, 1) != 1]
     dropped = sorted(given.keys() & _GPU_ENGINE_ARGUMENTS)
     if dropped:
-        changes.append(f"{where}: {', '.join(dropped)} left out, only a GPU can use it")
+        changes.append(f"{', '.join(dropped)} left out, only a GPU can use it")
     engine = {key: value for key, value in given.items() if key not in _GPU_ENGINE_ARGUMENTS}
-    return {**engine, **{key: 1 for key in _PARALLEL_SIZES if key in given}, "enforce_eager": True}
+    arguments = {**engine, **{key: 1 for key in _PARALLEL_SIZES if key in given}, "enforce_eager": True}
+    return AdaptedEngine(arguments, changes)

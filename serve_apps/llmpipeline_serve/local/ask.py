@@ -5,10 +5,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
-from llmpipeline_serve.local.adapt import OPENAI_APP, PREFILL_APP
-from llmpipeline_serve.local.adapt_bundled import BATCH_APP, GENERATE_APP, GRAPH_APP
+from llmpipeline_serve.contract.catalog import APPS
+from llmpipeline_serve.contract.openai import IMPORT_PATH, PREFILL_IMPORT_PATH
 from llmpipeline_serve.local.errors import RunnerError
 from llmpipeline_serve.local.job import Application
 
@@ -16,15 +16,6 @@ _SECONDS = 300
 _BODY_CHARACTERS = 200
 _PROMPT = "Hello, who are you?"
 _MAX_TOKENS = 32
-_TEXT = (
-    "The replicas of the first deployment came up within a minute, and every request since was answered without an "
-    "error, so that the people who had waited for the new model all week were glad to see it at last."
-)
-# The body of a question to each app that takes a JSON object.
-_BODIES: Final[dict[str, dict[str, Any]]] = {
-    GENERATE_APP: {"prompt": _PROMPT},
-    GRAPH_APP: {"text": _TEXT},
-}
 
 
 class AppError(RunnerError):
@@ -37,9 +28,9 @@ def app_url(app: Application, url: str) -> str:
 
 
 def how_to_ask(app: Application, url: str) -> list[str]:
-    """Return the lines that tell a person where an app is and how to ask it."""
+    """Return the lines that say where an app is and how to ask it."""
     base = app_url(app, url)
-    if app.import_path in (OPENAI_APP, PREFILL_APP):
+    if app.import_path in (IMPORT_PATH, PREFILL_IMPORT_PATH):
         model = _models(base)[0]
         if model in _embedders(app):
             return [f"{app.name}  {base}/v1/models", f"  {_curl(f'{base}/v1/embeddings', _embedded(model))}"]
@@ -50,13 +41,13 @@ def how_to_ask(app: Application, url: str) -> list[str]:
 
 
 def ask(app: Application, url: str) -> Iterator[str]:
-    """Ask an app one question and yield lines that tell the answer.
+    """Ask an app one question and yield lines with the answer.
 
     Raises:
         AppError: The app answered with an error.
     """
     base = app_url(app, url)
-    if app.import_path in (OPENAI_APP, PREFILL_APP):
+    if app.import_path in (IMPORT_PATH, PREFILL_IMPORT_PATH):
         yield from _ask_openai(app, base)
     elif body := _body(app):
         answer = _read(base, body).decode(errors="replace")
@@ -66,10 +57,9 @@ def ask(app: Application, url: str) -> Iterator[str]:
 
 
 def _body(app: Application) -> dict[str, Any] | None:
-    """What to send to an app of ours that takes JSON; None for any other."""
-    if app.import_path == BATCH_APP:
-        return {"input": _TEXT} if "custom" in (app.args or {}) else {"text": _TEXT}
-    return _BODIES.get(app.import_path)
+    """What to send to a bundled app that takes JSON; None for any other."""
+    known = APPS.get(app.import_path)
+    return known.args.model_validate(app.args or {}).question() if known else None
 
 
 def _curl(url: str, body: dict[str, Any], *, stream: bool = False) -> str:
@@ -121,16 +111,16 @@ def _embedded(model: str) -> dict[str, Any]:
 def _ask_model(who: str, model: str, base: str) -> Iterator[str]:
     question = {"model": model, "max_tokens": _MAX_TOKENS, "messages": [{"role": "user", "content": _PROMPT}]}
     answer = json.loads(_read(f"{base}/v1/chat/completions", question))
-    yield _told(who, answer["choices"][0]["message"]["content"], answer["usage"])
+    yield _as_line(who, answer["choices"][0]["message"]["content"], answer["usage"])
     question |= {"stream": True, "stream_options": {"include_usage": True}}
-    yield _told(f"{who}, streamed", *_read_stream(f"{base}/v1/chat/completions", question))
+    yield _as_line(f"{who}, streamed", *_read_stream(f"{base}/v1/chat/completions", question))
 
 
 def _models(base: str) -> list[str]:
     return [model["id"] for model in json.loads(_read(f"{base}/v1/models"))["data"]]
 
 
-def _told(who: str, text: str | None, usage: dict[str, Any]) -> str:
+def _as_line(who: str, text: str | None, usage: dict[str, Any]) -> str:
     return f"{who}: {text!r} ({usage['prompt_tokens']} prompt tokens, {usage['completion_tokens']} completion tokens)"
 
 

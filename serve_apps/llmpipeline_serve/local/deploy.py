@@ -30,7 +30,7 @@ class Deployer:
         try:
             self._call("PUT", _PUT_SECONDS, serve_config)
         except urllib.error.HTTPError as error:
-            raise RunnerError(f"Serve refuses the config: {reason(error.read().decode())}", exit_code=1) from error
+            raise RunnerError(f"Ray Serve rejects the config: {reason(error.read().decode())}", exit_code=1) from error
 
     def details(self) -> dict[str, Any]:
         """Return what Serve says about its applications, by name."""

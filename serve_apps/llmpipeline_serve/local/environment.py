@@ -11,7 +11,7 @@ _UNWANTED = ("RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_AUTH_TOKEN_PATH"
 
 
 def environment(job: Job, inherited: Mapping[str, str], folder: Path, token: str) -> dict[str, str]:
-    """Return the whole environment for this job: what is inherited, ours, then the job's own, which wins."""
+    """Return the whole environment for this job: what is inherited, then ours, which wins."""
     kept = {k: v for k, v in inherited.items() if k not in _UNWANTED and not k.startswith("RAY_SERVE_")}
     ours = {
         # Anyone who reaches the dashboard may run code, so even on the loopback it asks for a token.
@@ -30,9 +30,9 @@ def environment(job: Job, inherited: Mapping[str, str], folder: Path, token: str
         "PYTHONPATH": os.pathsep.join(filter(None, [inherited.get("PYTHONPATH"), str(Path.cwd())])),
     }
     if kept.pop("PYTHONDONTWRITEBYTECODE", None):
-        # Every replica and engine imports vLLM anew. With nothing compiled anywhere that takes twice as long, so
+        # Every replica and engine imports vLLM again. With nothing compiled anywhere that takes twice as long, so
         # compile into the folder that goes away with the run, which keeps the promise as well.
         ours["PYTHONPYCACHEPREFIX"] = str(folder / "pycache")
     if job.tiny_models:
         ours |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    return {**kept, **ours, **job.env}
+    return {**kept, **ours}

@@ -31,7 +31,6 @@ class Job(BaseModel):
 
     name: str
     serve_config: ServeConfig
-    env: dict[str, str] = {}
     cpus: int = Field(ge=1)
     """Logical CPUs that Ray may hand out; they need not exist."""
     port: int = Field(ge=1, le=65535)

@@ -13,9 +13,9 @@ from ray.serve import Application
 from starlette.requests import Request
 from starlette.responses import Response
 
+from llmpipeline_serve.contract.traffic_split import Settings, SplitArgs
 from llmpipeline_serve.errors import ApiError
-from llmpipeline_serve.front import error_response
-from llmpipeline_serve.traffic_split.args import Settings, SplitArgs
+from llmpipeline_serve.responses import error_response
 from llmpipeline_serve.traffic_split.choose import Chooser
 from llmpipeline_serve.traffic_split.forward import PASSED, has_body
 from llmpipeline_serve.traffic_split.metrics import Metrics

@@ -7,8 +7,8 @@ from hashlib import blake2b
 
 from starlette.requests import cookie_parser
 
+from llmpipeline_serve.contract.traffic_split import Settings, Sticky, Variant
 from llmpipeline_serve.errors import invalid
-from llmpipeline_serve.traffic_split.args import Settings, Sticky, Variant
 
 Headers = Iterable[tuple[bytes, bytes]]
 """As ASGI has them: names in lower case, in the order they came."""
@@ -17,7 +17,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 class Deck:
     """Deals variants in proportion to their weights.
 
-    It has a card for each unit of weight (of the weights' lowest terms) and is shuffled anew when all are dealt. So the
+    It has a card for each unit of weight (of the weights' lowest terms) and is shuffled again when all are dealt. The
     shares are exact after every deck, where dice would need a million requests, and there is no beat that a client
     which alternates between two kinds of requests could fall into, as round robin would have.
     """
@@ -44,7 +44,7 @@ class Chooser:
 
         Args:
             settings: As they came in the deployment's user_config.
-            salt: What tells this split from others, so that not the same users are the few of each; the app's name.
+            salt: The app's name: so that in another split other users are in the small share.
             dice: For requests that stand for no user.
         """
         self._settings = settings
@@ -62,7 +62,9 @@ class Chooser:
         override = self._settings.override_header
         if override and (name := value_of(headers, override)):
             if name not in self._by_name:
-                raise invalid(f"{override}: no variant of this name; there are {', '.join(self._by_name)}", override)
+                # Not those of weight 0, which only testers know.
+                public = ", ".join(variant.name for variant in self._settings.variants if variant.weight)
+                raise invalid(f"{override}: no variant of this name; there are {public}", override)
             return self._by_name[name]
         if self._settings.sticky and (user := user_of(headers, self._settings.sticky)):
             return rendezvous(self._settings.variants, f"{self._salt}\0{user}")

@@ -10,13 +10,16 @@ REQUEST_ID = b"x-request-id"
 VARIANT = b"x-variant"
 # A request that has passed a split carries the split's name, and one that has must not pass another.
 PASSED = b"x-llmpipeline-split"
-# Tells an app that nobody reads its answer.
+# Marks a copy, whose answer nobody reads. A client's own is dropped.
 SHADOW = b"x-llmpipeline-shadow"
 
-# RFC 9110, 7.6.1: these are about one connection. Expect has been answered by the server that we run in.
+# RFC 9110, 7.6.1: these are about one connection. Expect has been answered by the server that we run in. A name in
+# `Connection` counts only if it is one of these: a client could else have us drop what a gateway has set, like the
+# header that says who the user is.
 _HOP_BY_HOP = frozenset({
     b"connection",
     b"expect",
+    b"http2-settings",
     b"keep-alive",
     b"proxy-authenticate",
     b"proxy-authorization",
@@ -50,7 +53,8 @@ def target(scope: Mapping[str, Any], route: str) -> str:
 
 def request_headers(given: Iterable[Header], *more: Header) -> list[tuple[str, str]]:
     """The headers to send on, with `more`."""
-    return [(name.decode("latin-1"), _text(value)) for name, value in [*_end_to_end(given), *more]]
+    kept = [(name, value) for name, value in _end_to_end(given) if name != SHADOW]
+    return [(name.decode("latin-1"), _text(value)) for name, value in [*kept, *more]]
 
 
 def answer_headers(given: Iterable[Header], variant: str, request_id: bytes | None) -> list[Header]:
@@ -81,5 +85,4 @@ def _text(value: bytes) -> str:
 
 def _end_to_end(headers: Iterable[Header]) -> list[Header]:
     lower = [(name.lower(), value) for name, value in headers]
-    named = {part.strip().lower() for name, value in lower if name == b"connection" for part in value.split(b",")}
-    return [(name, value) for name, value in lower if name not in _HOP_BY_HOP and name not in named]
+    return [(name, value) for name, value in lower if name not in _HOP_BY_HOP]

@@ -1,4 +1,4 @@
-"""What a split tells Prometheus. Serve adds the labels application, deployment and replica."""
+"""The metrics of a split. Serve adds the labels application, deployment and replica."""
 
 import time
 
@@ -41,7 +41,7 @@ class Metrics:
 
 
 class Measured:
-    """One request's clock. Whoever leaves before the answer is over is counted as a request and nothing else."""
+    """One request's clock. A client that leaves before the answer is over is counted as a request and nothing else."""
 
     def __init__(self, errors: Counter, first: Histogram, whole: Histogram, tags: dict[str, str]) -> None:
         self._errors, self._first, self._whole, self._tags = errors, first, whole, tags

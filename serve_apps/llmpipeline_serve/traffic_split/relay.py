@@ -9,9 +9,9 @@ from aiohttp import ClientError, ClientResponse
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from llmpipeline_serve.contract.traffic_split import Variant
 from llmpipeline_serve.errors import failed_upstream
-from llmpipeline_serve.front import error_response, explain
-from llmpipeline_serve.traffic_split.args import Variant
+from llmpipeline_serve.responses import error_response, explain
 from llmpipeline_serve.traffic_split.forward import PASSED, REQUEST_ID, VARIANT, answer_headers, request_headers, target
 from llmpipeline_serve.traffic_split.metrics import Measured
 from llmpipeline_serve.traffic_split.upstream import Upstream
@@ -77,7 +77,7 @@ class Relay(Response):
             async for chunk in body:
                 yield chunk
         except Exception:
-            # The client left in the middle of its request: that is no fault of the variant's, and nobody to be told.
+            # The client left in the middle of its request: no fault of the variant's, and nobody waits for an answer.
             self._cut_off = True
             raise
 
@@ -95,7 +95,7 @@ class Relay(Response):
             await send({"type": "http.response.body", "body": chunk, "more_body": not over})
 
     async def _fail(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tell the client, or where half the answer is sent, end it short: Serve then breaks the connection off."""
+        """Answer with the error; if a part is sent already, end it short: Serve then closes the connection."""
         if self._started:
             logger.warning("variant %s broke off its answer: %r", self._variant.name, error)
             return

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from llmpipeline_serve.traffic_split.args import Settings, Shadow
+from llmpipeline_serve.contract.traffic_split import Settings, Shadow
 from llmpipeline_serve.traffic_split.forward import PASSED, SHADOW, request_headers, target
 from llmpipeline_serve.traffic_split.metrics import Metrics
 from llmpipeline_serve.traffic_split.upstream import Upstream

@@ -15,7 +15,7 @@ class Upstream:
     """A pool of connections that leaves what passes through as it is: no cookies, redirects or decompression."""
 
     def __init__(self, port: int) -> None:
-        """Make the pool; its size is that of the requests in work. Needs the running loop."""
+        """Make the pool; its size is the number of in-flight requests. Needs the running loop."""
         self._origin = f"http://127.0.0.1:{port}"
         self._session = ClientSession(
             connector=TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),

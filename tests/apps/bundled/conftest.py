@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from asking import HUB, SMALL, node
 
-from local_runner import Runner, as_in_pods, rendered, running, sample_apps
+from support.local.asking import HUB, SMALL, node
+from support.local.runner import Runner, as_in_pods, rendered, running, sample_apps
 
 
 class _Service(http.server.BaseHTTPRequestHandler):

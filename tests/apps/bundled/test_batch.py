@@ -4,9 +4,8 @@ import concurrent.futures
 import math
 from typing import Any
 
-from asking import Answer, ask
-
-from local_runner import Runner, rendered
+from support.local.asking import Answer, ask
+from support.local.runner import Runner, rendered
 
 
 def test_classify(bundled: Runner) -> None:

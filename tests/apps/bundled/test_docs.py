@@ -6,10 +6,10 @@ Those of openai and trafficSplit are in the files of these.
 import json
 
 import pytest
-from asking import ask
-from pages import examples, shape
 
-from local_runner import Runner
+from support.local.asking import ask
+from support.local.runner import Runner
+from support.pages import examples, shape
 
 EXAMPLES = [example for page in ("hello", "generate", "batch", "graph") for example in examples(page)]
 

@@ -5,11 +5,11 @@ import time
 from typing import Any
 
 import pytest
-from asking import ask
 
 from llmpipeline_serve.local.ask import ask as questions
 from llmpipeline_serve.local.job import Application
-from local_runner import Runner
+from support.local.asking import ask
+from support.local.runner import Runner
 
 LONG = "The replicas wait for the model, and the model waits for the replicas. " * 4
 

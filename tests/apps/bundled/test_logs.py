@@ -4,9 +4,8 @@ import json
 import time
 from pathlib import Path
 
-from asking import ask
-
-from local_runner import Runner
+from support.local.asking import ask
+from support.local.runner import Runner
 
 SECRET = "xylophone quixotry"
 

@@ -1,0 +1,140 @@
+"""What `graph` apps get wrong: nodes that wait for each other, names that are not there, templates."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from llmpipeline.api.base import parts
+from llmpipeline.api.graph import Graph, Node
+from llmpipeline.api.pipeline import Spec
+from llmpipeline.plan.apps.graph import REQUEST, writers_before
+from llmpipeline.problems import Path, Problem
+from llmpipeline_serve.contract.templates import TemplateRefusedError, names_in_expression, names_in_template
+
+_RESERVED: Final = frozenset({
+    REQUEST, "loop", "range", "true", "false", "none", "not", "and", "or", "in", "is", "if", "else",
+})  # fmt: skip
+
+
+def problems(spec: Spec) -> Iterator[Problem]:
+    """Everything that keeps graphs from working, each with the field that is to blame."""
+    for graph in parts(spec, Graph, ("spec",)):
+        yield from _of_graph(graph.value, graph.at)
+
+
+def _of_graph(graph: Graph, path: Path) -> Iterator[Problem]:
+    known = {node.name: node for node in graph.nodes}
+    structural = list(_structural(graph.nodes, known, path))
+    yield from structural
+    if structural:
+        return
+    before = {name: _before(name, known) for name in known}
+    for index, node in enumerate(graph.nodes):
+        yield from _node_templates(node, graph.nodes, before[node.name], (*path, "nodes", index))
+    if graph.output is None:
+        return
+    used: set[str] = set()
+    unsound = list(_output(graph.output, known, (*path, "output"), used))
+    yield from unsound
+    if unsound:
+        return
+    reached = used.union(*(before[name] for name in used))
+    for index, node in enumerate(graph.nodes):
+        if node.name not in reached:
+            message = f"nothing uses the result of {node.name}"
+            yield Problem((*path, "nodes", index, "name"), message, "use it in output, or leave the node out")
+
+
+def _structural(nodes: Sequence[Node], known: Mapping[str, Node], path: Path) -> Iterator[Problem]:
+    for index, node in enumerate(nodes):
+        here = (*path, "nodes", index)
+        if node.name in _RESERVED:
+            yield Problem((*here, "name"), f"{node.name} means something else in templates", "give another name")
+        for position, name in enumerate(node.after):
+            if name not in known:
+                names = ", ".join(known)
+                yield Problem((*here, "after", position), f"there is no node {name}", f"there are: {names}")
+    for cycle in _cycles(known):
+        index = next(i for i, node in enumerate(nodes) if node.name == cycle[0])
+        message = f"the nodes wait for each other: {' after '.join((*cycle, cycle[0]))}"
+        yield Problem((*path, "nodes", index, "after"), message, "take one of them out of an after")
+
+
+def _cycles(known: Mapping[str, Node]) -> Iterator[list[str]]:
+    """Each cycle once, told from the first of its nodes."""
+    told: set[frozenset[str]] = set()
+    for start in known:
+        walk = _way_back(start, known)
+        if walk and frozenset(walk) not in told:
+            told.add(frozenset(walk))
+            yield walk
+
+
+def _way_back(start: str, known: Mapping[str, Node]) -> list[str] | None:
+    """A shortest way from a node, by `after`, to itself."""
+    ways = [[start]]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop(0)
+        for name in known[way[-1]].after:
+            if name == start:
+                return way
+            if name in known and name not in seen:
+                seen.add(name)
+                ways.append([*way, name])
+    return None
+
+
+def _before(name: str, known: Mapping[str, Node]) -> frozenset[str]:
+    """The nodes that are done before this one starts."""
+    found: set[str] = set()
+    waiting = list(known[name].after)
+    while waiting:
+        other = waiting.pop()
+        if other not in found:
+            found.add(other)
+            waiting.extend(known[other].after)
+    return frozenset(found)
+
+
+def _node_templates(node: Node, nodes: Sequence[Node], before: frozenset[str], here: Path) -> Iterator[Problem]:
+    sources: list[tuple[Path, str, Callable[[str], frozenset[str]]]] = []
+    if node.when is not None:
+        sources.append((("when",), node.when, names_in_expression))
+    if node.generate:
+        sources.append((("generate", "prompt"), node.generate.prompt, names_in_template))
+        if node.input is not None:
+            yield Problem((*here, "input"), "a generate node works on its prompt", "put it into generate.prompt")
+    elif node.input is not None:
+        sources.append((("input",), node.input, names_in_expression))
+    elif not (node.http or node.custom) and len(writers := writers_before(node, nodes)) > 1:
+        message = f"{node.name} comes after several nodes that make texts: {', '.join(writers)}"
+        yield Problem((*here, "input"), message, f"say which, like: {writers[0]}.text")
+    for where, source, names in sources:
+        yield from _unknown(source, names, before, (*here, *where), f"{node.name} does not come after {{}}")
+
+
+def _output(output: Any, known: Mapping[str, Node], here: Path, used: set[str]) -> Iterator[Problem]:
+    """The problems of the output's expressions; the nodes that they name are added to `used`."""
+    if isinstance(output, dict):
+        for name, value in output.items():
+            yield from _output(value, known, (*here, name), used)
+    elif isinstance(output, list):
+        for index, value in enumerate(output):
+            yield from _output(value, known, (*here, index), used)
+    elif isinstance(output, str):
+        found = list(_unknown(output, names_in_expression, frozenset(known), here, "there is no node {}"))
+        yield from found
+        if not found:
+            used |= names_in_expression(output) & known.keys()
+
+
+def _unknown(
+    source: str, names: Callable[[str], frozenset[str]], allowed: frozenset[str], path: Path, says: str
+) -> Iterator[Problem]:
+    try:
+        asked = names(source)
+    except TemplateRefusedError as error:
+        yield Problem(path, str(error))
+        return
+    for name in sorted(asked - allowed - {REQUEST}):
+        yield Problem(path, says.format(name), f"known here: {', '.join((REQUEST, *sorted(allowed)))}")

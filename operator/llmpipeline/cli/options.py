@@ -1,0 +1,77 @@
+"""What the commands share: their options, exit codes, and how they end."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn
+
+import click
+
+from llmpipeline.cli.documents import LoadedPipeline, read_pipelines
+from llmpipeline.render.platform import DEFAULT, Platform
+
+# Exit codes besides 0 (done) and click's own 2 (wrong usage). The input is wrong, or the answer is no:
+NEGATIVE: Final = 1
+# The cluster or Ray cannot be reached:
+UNREACHABLE: Final = 3
+# Ctrl-C, as a shell reports it:
+INTERRUPTED: Final = 130
+
+FILES: Final = click.option(
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="A file, a folder, or - for standard input. May be given several times.",
+)
+OUTPUT: Final = click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Format of the result."
+)
+KUBERAY_NAMESPACE: Final = click.option(
+    "--kuberay-namespace",
+    default=DEFAULT.kuberay_namespace,
+    show_default=True,
+    metavar="NAMESPACE",
+    help="Where KubeRay's operator runs; network policies let its Pods in.",
+)
+
+
+class _Verbatim(click.Command):
+    """A command whose examples keep their lines."""
+
+    def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.epilog:
+            with formatter.section("Examples"):
+                formatter.write(f"{self.epilog.rstrip()}\n")
+
+
+def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Makes a command of a function, with these lines as examples under its help."""
+    return click.command(cls=_Verbatim, epilog="".join(f"  {line}\n" for line in examples))
+
+
+def load_or_exit(files: tuple[str, ...], namespace: str = "", platform: Platform = DEFAULT) -> list[LoadedPipeline]:
+    """The pipelines of these files; ends the program if one has a problem."""
+    sound, problems = read_pipelines(files, namespace, platform)
+    if problems:
+        fail("\n".join(str(problem) for problem in problems), NEGATIVE)
+    return sound
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Ends the program."""
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def wants_colour(environment: Mapping[str, str] = os.environ) -> bool | None:
+    """False if NO_COLOR is set; None leaves it to whether the output is a terminal."""
+    return False if environment.get("NO_COLOR") else None
+
+
+def as_json(value: Any) -> str:
+    """A result as JSON for scripts; the names of its members stay."""
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,26 @@
+"""The `render` command."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from llmpipeline.cli.options import FILES, KUBERAY_NAMESPACE, command, load_or_exit
+from llmpipeline.cli.yaml_output import manifests_as_yaml
+from llmpipeline.render.platform import Platform
+
+
+@command(
+    "llmpipeline render -f manifests/samples/quickstart.yaml",
+    "kubectl get llmp reviews -o yaml | llmpipeline render -f -",
+)
+@FILES
+@KUBERAY_NAMESPACE
+def render(files: tuple[str, ...], kuberay_namespace: str) -> None:
+    """Print the manifests that the operator would apply. No cluster is asked.
+
+    The owner reference holds the pipeline's UID, which only a cluster gives: render one read from there to see it.
+    """
+    loaded = load_or_exit(files, platform=Platform(kuberay_namespace))
+    rendered: Sequence[dict[str, Any]] = [manifest for one in loaded for manifest in one.desired.manifests]
+    click.echo(manifests_as_yaml(rendered), nl=False)

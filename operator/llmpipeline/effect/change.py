@@ -1,0 +1,268 @@
+"""What applying a RayService over another one does: to requests, to GPUs, and for how long."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from llmpipeline.api.quantity import Range
+from llmpipeline.effect.differences import Difference, differences
+from llmpipeline.effect.serve_config import at_start, parsed, what_serve_does
+from llmpipeline.kuberay.cluster_spec import (
+    appended_groups,
+    gpus,
+    gpus_at_start,
+    is_new_cluster,
+    normal_cluster,
+)
+from llmpipeline.kuberay.conventions import INCREMENTAL, NO_UPGRADE
+from llmpipeline.kuberay.normal_form import normal_form
+from llmpipeline.names import Manifest
+
+Kind = Literal[
+    "Unchanged",  # nothing that runs changes
+    "Ignored",  # KubeRay leaves the live service as it is, and says nothing
+    "InPlace",  # Ray Serve, or KubeRay, changes what runs
+    "LivePatch",  # KubeRay ignores it; the operator writes it into the live Ray cluster
+    "AddWorkers",  # worker groups are added to the live Ray cluster
+    "NewCluster",  # a second Ray cluster comes up and takes over
+    "Suspend",  # everything is taken down
+    "Resume",  # and comes up again
+    "Create",  # there was nothing before
+]
+_Part = tuple[Kind, str]
+
+# Of several parts the one that weighs most names the effect.
+_WEIGHT: Final[tuple[Kind, ...]] = ("Unchanged", "Ignored", "InPlace", "LivePatch", "AddWorkers")
+_NOTHING: Final = Range(0, 0)
+_DELETION_DELAY: Final = 60
+_INITIALIZING_TIMEOUT: Final = "ray.io/initializing-timeout"
+
+
+_BOUNDS: Final = ("minReplicas", "maxReplicas")
+_ADDED: Final = (
+    "KubeRay adds the worker groups {} to the live Ray cluster; requests go on. It also rewrites the other groups: the "
+    "autoscaler starts again from the RayService's replicas, but no Pod is deleted for it."
+)
+_BOUNDED: Final = "The operator writes the bounds of worker group {} into the live Ray cluster; no Pod restarts."
+_TOLERATED: Final = (
+    "The operator writes tolerations into the live Ray cluster, for Pods created from now on; delete a pending "
+    "Pod to have it created again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a change does.
+
+    Attributes:
+        kind: In one word, as the resource's status shows it.
+        message: For a person: what happens to requests, GPUs and Pods.
+        fields: The fields of the RayService that change.
+        gpus_before: GPUs at the minimum and at the maximum number of Pods, before.
+        gpus_after: The same afterwards.
+        gpus_more: Extra GPUs while two Ray clusters run.
+    """
+
+    kind: Kind
+    message: str
+    fields: tuple[str, ...] = ()
+    gpus_before: Range = _NOTHING
+    gpus_after: Range = _NOTHING
+    gpus_more: int = 0
+
+
+def effect_of(old: Manifest | None, new: Manifest) -> Effect:
+    """What applying `new` does.
+
+    Args:
+        old: The RayService as it is, rendered or as read; None where there is none.
+        new: The RayService as rendered.
+    """
+    after = gpus(normal_cluster(new))
+    if old is None:
+        return _create(new, after)
+    fields = tuple(difference.field for difference in changes(old, new))
+    before = gpus(normal_cluster(old))
+    if _suspended(old) or _suspended(new):
+        return _suspension(old, new, fields, before, after)
+    if is_new_cluster(old, new):
+        return _new_cluster(old, new, fields, before, after)
+    parts = [*_of_cluster(old, new), *_of_serve(old, new), *_of_service(old, new), *_of_metadata(old, new)]
+    kinds: list[Kind] = ["Unchanged", *(kind for kind, _ in parts)]
+    nothing = "Nothing that runs changes." if fields else "Nothing changes."
+    message = " ".join(sentence for _, sentence in parts) or nothing
+    return Effect(max(kinds, key=_WEIGHT.index), message, fields, before, after)
+
+
+def changes(old: Manifest, new: Manifest) -> tuple[Difference, ...]:
+    """The fields of a RayService that a change touches, those of the Serve config by app."""
+    return differences(_comparable(old, new), _comparable(new, new))
+
+
+def _comparable(manifest: Manifest, new: Manifest) -> Manifest:
+    """What is compared of a RayService: of labels and annotations only those that are rendered, for others set more."""
+    metadata = {
+        kind: {key: text for key, text in (manifest["metadata"].get(kind) or {}).items() if key in rendered}
+        for kind in ("labels", "annotations")
+        if (rendered := new["metadata"].get(kind) or {})
+    }
+    spec = normal_form(manifest["spec"])
+    config = parsed(spec.get("serveConfigV2"))
+    return {"metadata": metadata, "spec": spec if config is None else {**spec, "serveConfigV2": config}}
+
+
+def _create(new: Manifest, after: Range) -> Effect:
+    if _suspended(new):
+        return Effect("Create", "It is suspended: nothing starts until it is resumed.")
+    message = "A Ray cluster starts; requests are answered as soon as every app runs."
+    return Effect("Create", message, (), _NOTHING, after)
+
+
+def _suspension(old: Manifest, new: Manifest, fields: tuple[str, ...], before: Range, after: Range) -> Effect:
+    if not _suspended(new):
+        message = "A new Ray cluster starts, from the current spec; requests are answered as soon as every app runs."
+        return Effect("Resume", message, fields, _NOTHING, after)
+    if _suspended(old):
+        message = "It is suspended: nothing runs. The change takes effect when it is resumed."
+        return Effect("Unchanged", message if fields else "Nothing changes.", fields)
+    message = (
+        "The Ray cluster and its Services are deleted at once and their GPUs are released: requests fail until it is "
+        "resumed."
+    )
+    return Effect("Suspend", message, fields, before, _NOTHING)
+
+
+def _new_cluster(old: Manifest, new: Manifest, fields: tuple[str, ...], before: Range, after: Range) -> Effect:
+    upgrade = new["spec"].get("upgradeStrategy") or {}
+    if upgrade.get("type") == NO_UPGRADE:
+        message = (
+            "KubeRay leaves the Ray cluster as it is because the upgrade strategy is None: the change waits until the "
+            "strategy is another, or until the RayService is deleted and created again."
+        )
+        others = [text for _, text in (*_of_serve(old, new), *_of_service(old, new))]
+        return Effect("Ignored", " ".join((message, *others)), fields, before, before)
+    cluster = normal_cluster(new)
+    delay = new["spec"].get("rayClusterDeletionDelaySeconds")
+    seconds = _DELETION_DELAY if delay is None else delay
+    kept = f"it is deleted {seconds} s after the switch, with the requests that it is still answering."
+    if upgrade.get("type") == INCREMENTAL:
+        # KubeRay starts it without `replicas`, and keeps minReplicas whatever maxSurgePercent is.
+        more = after[0]
+        message = f"KubeRay creates a second Ray cluster ({_more(more)} while both run). {_steps(upgrade)} Then {kept}"
+    else:
+        more = gpus_at_start(cluster)
+        message = (
+            f"KubeRay creates a second Ray cluster ({_more(more)} while both run) and moves requests to it as soon as "
+            f"every app runs there. Until then the old cluster answers, as before the change; {kept}"
+        )
+    return Effect("NewCluster", message, fields, before, after, more)
+
+
+def _steps(upgrade: dict[str, Any]) -> str:
+    options = upgrade.get("clusterUpgradeOptions") or {}
+    step, interval = options.get("stepSizePercent", 100), options.get("intervalSeconds", 0)
+    surge = options.get("maxSurgePercent", 100)
+    return (
+        f"Its replicas start {surge} % at a time and requests move to it through the Gateway, {step} % every "
+        f"{interval} s, so in at least {-(-100 // max(step, 1)) * interval} s; the old cluster answers the rest."
+    )
+
+
+def _more(count: int) -> str:
+    return f"{count or 'no'} more GPU{'' if count == 1 else 's'}"
+
+
+def _of_cluster(old: Manifest, new: Manifest) -> Iterator[_Part]:
+    """What changes in the Ray cluster if no new one is created."""
+    before, after = normal_cluster(old), normal_cluster(new)
+    groups = list(zip(before.get("workerGroupSpecs", []), after.get("workerGroupSpecs", []), strict=False))
+    # With appended groups KubeRay rewrites the whole live cluster, and the operator has nothing left to patch.
+    appended = appended_groups(old, new)
+    kind: Kind = "AddWorkers" if appended else "LivePatch"
+    if appended:
+        yield kind, _ADDED.format(", ".join(appended))
+    bounded = [group["groupName"] for was, group in groups if any(was[bound] != group[bound] for bound in _BOUNDS)]
+    if bounded and not appended:
+        yield kind, _BOUNDED.format(", ".join(bounded))
+    if any(group["maxReplicas"] < was["maxReplicas"] for was, group in groups):
+        first = "idle ones first" if after.get("enableInTreeAutoscaling") else "idle or not"
+        yield kind, f"Pods above a new maximum are stopped at once, {first}, with the requests on them."
+    if _of_pods(before, "tolerations") != _of_pods(after, "tolerations"):
+        yield kind, _TOLERATED
+    waiting = [] if appended else _waiting_in_cluster(before, after, groups)
+    if waiting:
+        yield "Ignored", _about_waiting(waiting)
+
+
+def _about_waiting(fields: list[str]) -> str:
+    return f"On a live service KubeRay ignores {', '.join(fields)}; it takes effect in the next Ray cluster."
+
+
+def _of_pods(cluster: Manifest, key: str) -> list[Any]:
+    groups = (cluster["headGroupSpec"], *cluster.get("workerGroupSpecs", []))
+    return [group["template"]["spec"].get(key) for group in groups]
+
+
+def _waiting_in_cluster(before: Manifest, after: Manifest, groups: list[tuple[Manifest, Manifest]]) -> list[str]:
+    waiting = ["spec.rayClusterConfig.suspend"] if before.get("suspend") != after.get("suspend") else []
+    if _of_pods(before, "schedulingGates") != _of_pods(after, "schedulingGates"):
+        waiting.append("schedulingGates")
+    differing = [{key for key in ("replicas", *_BOUNDS) if was[key] != group[key]} for was, group in groups]
+    if {"replicas"} in differing:
+        waiting.append("replicas, which the autoscaler sets")
+    return waiting
+
+
+def _of_serve(old: Manifest, new: Manifest) -> Iterator[_Part]:
+    texts = [manifest["spec"].get("serveConfigV2") for manifest in (old, new)]
+    if texts[0] == texts[1]:
+        return
+    before, after = (parsed(text) for text in texts)
+    if before is None or after is None:
+        yield "InPlace", "KubeRay passes the new Serve config to Ray Serve, which changes the apps in place."
+        return
+    for sentence in what_serve_does(before, after):
+        yield "InPlace", sentence
+    if {**before, "apps": 0} != {**after, "apps": 0}:
+        waiting = at_start(before, after)
+        yield (
+            ("Ignored", _about_waiting(waiting)) if waiting else ("InPlace", "Ray Serve applies its settings at once.")
+        )
+
+
+def _of_service(old: Manifest, new: Manifest) -> Iterator[_Part]:
+    """The settings of the RayService apart from the cluster and the Serve config."""
+    before, after = normal_form(old["spec"]), normal_form(new["spec"])
+    if before.get("rayClusterDeletionDelaySeconds") != after.get("rayClusterDeletionDelaySeconds"):
+        yield "InPlace", "The deletion delay applies from the next new Ray cluster on."
+    if before.get("excludeHeadPodFromServeSvc") != after.get("excludeHeadPodFromServeSvc"):
+        verb = "removes the head Pod from" if after.get("excludeHeadPodFromServeSvc") else "adds the head Pod to"
+        yield "InPlace", f"KubeRay {verb} the serving Service at once; no Pod restarts."
+    if before.get("upgradeStrategy") != after.get("upgradeStrategy"):
+        yield "InPlace", _about_strategy(before.get("upgradeStrategy", {}), after.get("upgradeStrategy", {}))
+    # KubeRay writes the Service only when it points it to another Ray cluster.
+    if before.get("serveService") != after.get("serveService"):
+        yield "Ignored", _about_waiting(["spec.serveService"])
+
+
+def _about_strategy(before: dict[str, Any], after: dict[str, Any]) -> str:
+    text = "The upgrade strategy applies from the next update on."
+    if before.get("type") == NO_UPGRADE != after.get("type"):
+        text = "Changes of the Ray cluster that waited under the upgrade strategy None now create a new one."
+    if after.get("type") == INCREMENTAL != before.get("type"):
+        text += " KubeRay creates a Gateway and an HTTPRoute at once."
+    return text
+
+
+def _of_metadata(old: Manifest, new: Manifest) -> Iterator[_Part]:
+    before, after = (_comparable(manifest, new)["metadata"] for manifest in (old, new))
+    if before == after:
+        return
+    timeouts = [metadata.get("annotations", {}).get(_INITIALIZING_TIMEOUT) for metadata in (before, after)]
+    if timeouts[0] != timeouts[1]:
+        yield "InPlace", "The initializing timeout applies at once, to a service that has not been ready yet."
+    yield "Unchanged", "KubeRay copies labels and annotations only to Ray clusters that it creates from now on."
+
+
+def _suspended(manifest: Manifest) -> bool:
+    return bool(manifest["spec"].get("suspend"))

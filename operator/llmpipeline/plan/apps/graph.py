@@ -1,0 +1,143 @@
+"""A `graph` app in the terms of Ray Serve."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from llmpipeline.api.apps import App
+from llmpipeline.api.defaults import ONGOING_REQUESTS
+from llmpipeline.api.graph import Graph, Node, Preprocess, Summarize
+from llmpipeline.api.http_deployment import HttpDeployment
+from llmpipeline.api.model_source import ModelSource
+from llmpipeline.plan.apps.application import Application, Planned, Setting
+from llmpipeline.plan.apps.deployment import actor_options, demand, limits_args, options
+from llmpipeline.plan.apps.engine import engine_actor_options, engine_demand
+from llmpipeline.plan.apps.models import (
+    classify_args,
+    custom_args,
+    embed_args,
+    engine_args,
+    sampling_args,
+    secrets,
+    source_args,
+)
+from llmpipeline.plan.capacity.demand import Demand
+from llmpipeline_serve.contract.base import AppArgs, Limits
+from llmpipeline_serve.contract.graph import (
+    IMPORT_PATH,
+    GenerateNodeArgs,
+    GraphArgs,
+    HttpArgs,
+    NodeArgs,
+    PreprocessArgs,
+)
+from llmpipeline_serve.contract.texts import SummarizeArgs
+
+INGRESS: Final = "Graph"
+# What templates call the body of the request.
+REQUEST: Final = "request"
+
+
+def planned(app: App, graph: Graph, _: Setting) -> Planned:
+    """The Serve application: a deployment for each node, and one that takes the requests and asks the nodes."""
+    ingress = graph.ingress or HttpDeployment()
+    nodes = tuple(_node_args(node, graph.nodes) for node in graph.nodes)
+    args = GraphArgs.of(nodes=nodes, output=graph.output, limits=limits_args(ingress, Limits))
+    front = {
+        "name": INGRESS,
+        **options(ingress, ONGOING_REQUESTS.graph_ingress),
+        "ray_actor_options": actor_options(ingress),
+    }
+    application = Application(
+        name=app.name,
+        route_prefix=app.route,
+        import_path=IMPORT_PATH,
+        args=args.written(),
+        deployments=(front, *(_settings(node) for node in graph.nodes)),
+        secrets=tuple(secret for node in graph.nodes for secret in secrets(_model_of(node))),
+    )
+    demands = [_demand(app.name, node) for node in graph.nodes]
+    return Planned(application, (*demands, demand(app.name, ingress, "ingress", None)))
+
+
+def default_input(node: Node, nodes: Sequence[Node]) -> str:
+    """The expression for what a node works on if the user gives none.
+
+    A text: of the one node before it that makes texts, else of the request. A call of a service or of the user's own
+    code: the request and the results of all nodes that it comes after.
+    """
+    if node.http or node.custom:
+        return "{" + ", ".join(f"'{name}': {name}" for name in (REQUEST, *node.after)) + "}"
+    writers = writers_before(node, nodes)
+    return f"{writers[0]}.text" if writers else f"{REQUEST}.text"
+
+
+def writers_before(node: Node, nodes: Sequence[Node]) -> list[str]:
+    """The nodes that it comes after and that make texts."""
+    return [n.name for n in nodes if n.name in node.after and (n.preprocess or n.summarize or n.generate)]
+
+
+def _model_of(node: Node) -> ModelSource | None:
+    """The model that a node loads, if it loads one."""
+    if node.preprocess:
+        return node.preprocess.tokenizer
+    work = node.classify or node.summarize or node.embed or node.generate
+    return work.model if work else None
+
+
+def _settings(node: Node) -> dict[str, Any]:
+    actor = engine_actor_options(node, node.generate) if node.generate else actor_options(node)
+    if node.custom and node.custom.runtime_env:
+        actor["runtime_env"] = node.custom.runtime_env
+    ongoing = ONGOING_REQUESTS.node(node.kind)
+    return {"name": node.name, **options(node, ongoing), "ray_actor_options": actor}
+
+
+def _demand(app: str, node: Node) -> Demand:
+    part = f"node {node.name}"
+    if node.generate:
+        return engine_demand(app, node, node.generate, part, node.name)
+    return demand(app, node, part, node.name)
+
+
+def _node_args(node: Node, nodes: tuple[Node, ...]) -> NodeArgs:
+    given = default_input(node, nodes) if node.input is None else node.input
+    return NodeArgs.of(
+        name=node.name,
+        after=node.after,
+        when=node.when,
+        input=None if node.generate else given,
+        timeout_seconds=node.timeout_seconds,
+        fallback=node.fallback,
+        **{node.kind: _work_args(node)},
+    )
+
+
+def _work_args(node: Node) -> AppArgs:
+    if node.preprocess:
+        return _preprocess_args(node.preprocess)
+    if node.classify:
+        return classify_args(node.classify)
+    if node.summarize:
+        return _summarize_args(node.summarize)
+    if node.embed:
+        return embed_args(node.embed)
+    if node.http:
+        return HttpArgs(url=node.http.url, method=node.http.method)
+    if node.custom:
+        return custom_args(node.custom)
+    assert node.generate
+    sampling = sampling_args(node.generate.sampling)
+    return GenerateNodeArgs.of(**engine_args(node.generate), prompt=node.generate.prompt, sampling=sampling)
+
+
+def _preprocess_args(preprocess: Preprocess) -> PreprocessArgs:
+    return PreprocessArgs.of(
+        lowercase=preprocess.lowercase or None,
+        tokenizer=preprocess.tokenizer and source_args(preprocess.tokenizer),
+        max_tokens=preprocess.max_tokens,
+    )
+
+
+def _summarize_args(summarize: Summarize) -> SummarizeArgs:
+    plain = summarize.model_dump(exclude={"model"}, exclude_none=True)
+    return SummarizeArgs.of(model=source_args(summarize.model), **plain)

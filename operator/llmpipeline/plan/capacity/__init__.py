@@ -1,0 +1,1 @@
+"""GPU arithmetic: what deployments take, and the worker groups that hold them."""

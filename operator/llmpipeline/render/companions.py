@@ -1,0 +1,94 @@
+"""The companion objects of a RayService, each if the spec asks for it: budget, policies, monitor, route, ingress."""
+
+from llmpipeline import names
+from llmpipeline.api.companions import Gateway, PodMonitor
+from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.kuberay.conventions import LABEL_NODE_TYPE, METRICS_PORTS, serve_service
+from llmpipeline.names import Manifest, without_none
+from llmpipeline.plan.plan import Plan
+from llmpipeline.render.metadata import metadata
+from llmpipeline.render.network_policy import network_policies
+from llmpipeline.render.platform import Platform
+
+
+def companions(pipeline: LLMPipeline, plan: Plan, platform: Platform) -> list[Manifest]:
+    """The manifests, which are applied before the RayService: a policy is there before its Pods."""
+    network, monitoring = pipeline.spec.network, pipeline.spec.monitoring
+    made = network_policies(pipeline, plan, platform)
+    if pipeline.spec.disruption:
+        made.append(_budget(pipeline, pipeline.spec.disruption.min_available_workers))
+    if monitoring and monitoring.pod_monitor:
+        made.append(_pod_monitor(pipeline, monitoring.pod_monitor))
+    if network and network.http_route:
+        made.append(_http_route(pipeline))
+    if network and network.ingress:
+        made.append(_ingress(pipeline))
+    return made
+
+
+def _budget(pipeline: LLMPipeline, least: int) -> Manifest:
+    """The budget of the workers.
+
+    An integer: Kubernetes takes percentages only of what has a scale subresource, and a RayCluster has none. Workers
+    that are not ready serve nobody, so they never hold up the drain of a node.
+    """
+    selector = {names.LABEL_PIPELINE: pipeline.metadata.name, LABEL_NODE_TYPE: "worker"}
+    spec = {
+        "minAvailable": least,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": selector},
+    }
+    return _manifest("policy/v1", "PodDisruptionBudget", pipeline, spec)
+
+
+def _pod_monitor(pipeline: LLMPipeline, monitor: PodMonitor) -> Manifest:
+    # Ray's own dashboards tell clusters apart by this label.
+    relabeling = {"sourceLabels": ["__meta_kubernetes_pod_label_ray_io_cluster"], "targetLabel": "ray_io_cluster"}
+    endpoints = [
+        {"port": port, "interval": f"{monitor.interval_seconds}s", "relabelings": [relabeling]}
+        for port in METRICS_PORTS
+    ]
+    spec = {
+        "selector": {"matchLabels": {names.LABEL_PIPELINE: pipeline.metadata.name}},
+        "podMetricsEndpoints": endpoints,
+    }
+    return _manifest("monitoring.coreos.com/v1", "PodMonitor", pipeline, spec, monitor.labels)
+
+
+def _http_route(pipeline: LLMPipeline) -> Manifest:
+    assert pipeline.spec.network
+    assert pipeline.spec.network.http_route
+    route = pipeline.spec.network.http_route
+    spec: Manifest = {"parentRefs": [_parent(route.gateway)]}
+    if route.hostnames:
+        spec["hostnames"] = list(route.hostnames)
+    spec["rules"] = [{"backendRefs": [{"name": serve_service(pipeline.metadata.name), "port": names.SERVE_PORT}]}]
+    return _manifest("gateway.networking.k8s.io/v1", "HTTPRoute", pipeline, spec)
+
+
+def _parent(gateway: Gateway) -> Manifest:
+    parent = {"name": gateway.name, "namespace": gateway.namespace, "sectionName": gateway.section_name}
+    return without_none(parent)
+
+
+def _ingress(pipeline: LLMPipeline) -> Manifest:
+    assert pipeline.spec.network
+    assert pipeline.spec.network.ingress
+    ingress = pipeline.spec.network.ingress
+    backend = {"service": {"name": serve_service(pipeline.metadata.name), "port": {"number": names.SERVE_PORT}}}
+    host = {"host": ingress.host} if ingress.host else {}
+    spec: Manifest = {"ingressClassName": ingress.class_name} if ingress.class_name else {}
+    if ingress.tls_secret_name:
+        hosts = {"hosts": [ingress.host]} if ingress.host else {}
+        spec["tls"] = [{**hosts, "secretName": ingress.tls_secret_name}]
+    spec["rules"] = [{**host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]
+    manifest = _manifest("networking.k8s.io/v1", "Ingress", pipeline, spec)
+    if ingress.annotations:
+        manifest["metadata"]["annotations"] = dict(ingress.annotations)
+    return manifest
+
+
+def _manifest(
+    api_version: str, kind: str, pipeline: LLMPipeline, spec: Manifest, labels: dict[str, str] | None = None
+) -> Manifest:
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata(pipeline, labels), "spec": spec}

@@ -1,0 +1,115 @@
+"""Whether a change is still in progress, and which."""
+
+from llmpipeline.conditions import Applied, Reconciling, Verdict
+from llmpipeline.kuberay.service import FAILED, RUNNING, SUSPENDED, SUSPENDING, Observed
+from llmpipeline.status.situation import Chain, Situation, first, of_service
+from llmpipeline.status.stalled import STALLED
+from llmpipeline.status.words import pods, states
+
+_SUSPENSION = {
+    SUSPENDING: Verdict(Reconciling.SUSPENDING, "The Ray cluster is being deleted, as spec.suspend asks."),
+    SUSPENDED: Verdict(Reconciling.SUSPENDED, "Nothing runs, as spec.suspend asks."),
+}
+
+
+def terminating(situation: Situation) -> Verdict | None:
+    """A former RayService of this name goes away first."""
+    if situation.observed or situation.applied.reason != Applied.TERMINATING:
+        return None
+    return Verdict(Reconciling.TERMINATING, situation.applied.message)
+
+
+def not_applied(situation: Situation) -> Verdict | None:
+    """There is no RayService, and nothing is in progress; the reason is why it was not applied."""
+    return None if situation.observed else situation.applied
+
+
+def stalled(situation: Situation) -> Verdict | None:
+    """Nothing moves until somebody acts."""
+    if first(STALLED, situation).truth != "True":
+        return None
+    return Verdict(Reconciling.STALLED, "No change is in progress, because somebody has to act first; see Stalled.")
+
+
+@of_service
+def suspended(_: Situation, observed: Observed) -> Verdict | None:
+    """Everything is being deleted or has been, as asked."""
+    return _SUSPENSION.get(observed.reason) if observed.seen else None
+
+
+@of_service
+def waiting_for_kuberay(_: Situation, observed: Observed) -> Verdict | None:
+    """What is reported is about an older generation."""
+    if observed.seen:
+        return None
+    message = "KubeRay has not processed the newest RayService yet. If this lasts, check that KubeRay's operator runs."
+    return Verdict(Reconciling.WAITING_FOR_KUBERAY, message)
+
+
+@of_service
+def rolling_back(_: Situation, observed: Observed) -> Verdict | None:
+    """An incremental upgrade is being taken back."""
+    if not observed.rolling_back:
+        return None
+    message = f"Requests move back from {observed.pending_cluster} to {observed.active_cluster}."
+    return Verdict(Reconciling.ROLLING_BACK, message)
+
+
+@of_service
+def upgrading(_: Situation, observed: Observed) -> Verdict | None:
+    """A second Ray cluster is starting."""
+    if not observed.upgrading:
+        return None
+    message = (
+        f"The new cluster {observed.pending_cluster} is starting; until it runs, {observed.active_cluster} serves."
+    )
+    return Verdict(Reconciling.UPGRADING, f"{message}{pods(observed)}{states(observed.pending)}")
+
+
+@of_service
+def initializing(_: Situation, observed: Observed) -> Verdict | None:
+    """The only Ray cluster is starting."""
+    if observed.ready:
+        return None
+    message = f"The Ray cluster is starting.{pods(observed)}{states(observed.newest)}"
+    return Verdict(Reconciling.INITIALIZING, message)
+
+
+@of_service
+def deploying(situation: Situation, observed: Observed) -> Verdict | None:
+    """Apps change on the cluster that serves, or are not known there yet."""
+    moving = [name for name in situation.routes if _state(observed, name) not in FAILED | {RUNNING}]
+    return Verdict(Reconciling.DEPLOYING, f"Changing in place: {', '.join(moving)}.") if moving else None
+
+
+def _state(observed: Observed, app: str) -> str:
+    return observed.active[app].state if app in observed.active else ""
+
+
+@of_service
+def pods_starting(_: Situation, observed: Observed) -> Verdict | None:
+    """Apps run, perhaps on fewer Pods than the spec asks for."""
+    if not observed.is_short:
+        return None
+    return Verdict(Reconciling.PODS_STARTING, f"A worker group has fewer Pods than its minimum.{pods(observed)}")
+
+
+@of_service
+def settled(_: Situation, __: Observed) -> Verdict:
+    """All else has been ruled out."""
+    return Verdict(Reconciling.SETTLED, "No change is in progress.")
+
+
+RECONCILING: Chain = (
+    terminating,
+    stalled,
+    not_applied,
+    suspended,
+    waiting_for_kuberay,
+    rolling_back,
+    upgrading,
+    initializing,
+    deploying,
+    pods_starting,
+    settled,
+)

@@ -1,0 +1,15 @@
+"""This machine, as far as a Serve config is adapted to it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Machine(NamedTuple):
+    """What the Serve config is adapted to."""
+
+    port: int
+    gpus: float
+    haproxy: bool
+    """Whether Serve's proxy here is HAProxy, as it is in a cluster."""
+    tiny_models: Mapping[str, str] | None
+    """The folders of the models that stand in for every model, by kind of work."""

@@ -1,0 +1,1 @@
+"""A real cluster with the chart in it."""

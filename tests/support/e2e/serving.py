@@ -1,0 +1,140 @@
+"""A pipeline that answers in a cluster: created, asked and put under load from another Pod."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from llmpipeline.render.pods import CONTAINER_SECURITY, POD_SECURITY
+from support.e2e.kubectl import Kube, Manifest, until
+from support.repository import ROOT
+
+IN_CLUSTER = ROOT / "tests" / "e2e" / "in_cluster"
+CODE = "own-code"
+
+
+def code_volume(container: str) -> Manifest:
+    """An overlay of a Ray Pod that mounts the user's own code."""
+    return {
+        "spec": {
+            "containers": [{"name": container, "volumeMounts": [{"name": CODE, "mountPath": "/code"}]}],
+            "volumes": [{"name": CODE, "configMap": {"name": CODE}}],
+        }
+    }
+
+
+def make_code(kube: Kube, namespace: str) -> None:
+    """The ConfigMap with what runs in the cluster: the user's code and the load."""
+    data = {file.name: file.read_text() for file in IN_CLUSTER.glob("*.py")}
+    metadata = {"name": CODE, "namespace": namespace}
+    kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+def url(name: str, namespace: str) -> str:
+    """Where KubeRay's Service of a pipeline answers inside the cluster."""
+    return f"http://{name}-serve-svc.{namespace}.svc:8000"
+
+
+def pipeline(name: str, namespace: str, image: str, apps: list[Manifest], **spec: Any) -> Manifest:
+    """One with small Pods, as many fit on two cores, and with the tests' own code in them."""
+    return {
+        "apiVersion": "serving.llmpipeline.dev/v1alpha1",
+        "kind": "LLMPipeline",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "ray": {
+                "version": "2.60.0",
+                "image": image,
+                "environment": [{"name": "PYTHONPATH", "value": "/code"}],
+            },
+            "head": {"resources": {"cpus": "200m", "memory": "2Gi"}, "podTemplate": code_volume("ray-head")},
+            "workerDefaults": {"podTemplate": code_volume("ray-worker")},
+            "workers": [
+                {"name": "cpu", "resources": {"cpus": "500m", "memory": "2Gi"}, "minReplicas": 1, "maxReplicas": 1}
+            ],
+            "apps": apps,
+            **spec,
+        },
+    }
+
+
+def clusters(kube: Kube, namespace: str, name: str) -> list[str]:
+    """The Ray clusters of a pipeline."""
+    chosen = kube.list("rayclusters", namespace, f"ray.io/originated-from-cr-name={name}")
+    return [item["metadata"]["name"] for item in chosen]
+
+
+def ready(kube: Kube, name: str, namespace: str, seconds: float = 300) -> None:
+    kube.wait_for(name, namespace, "Ready", "True", "AppsRunning", seconds)
+    kube.wait_for(name, namespace, "Reconciling", "False", "Settled", seconds)
+
+
+class Client:
+    """A Pod from which pipelines are asked, through their Services."""
+
+    name = "client"
+
+    def __init__(self, kube: Kube, namespace: str, image: str) -> None:
+        self._kube, self._namespace, self._image = kube, namespace, image
+
+    def start(self) -> None:
+        self._pod(self.name, ["sleep", "infinity"])
+        self._kube.kubectl(
+            "wait", "--for=condition=Ready", f"pod/{self.name}", "-n", self._namespace, "--timeout=120s", seconds=150
+        )
+
+    def ask(self, address: str, body: Any = None, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        """Status and parsed body of one POST; 0 where nothing answered."""
+        given = json.dumps([address, body, dict(headers or {})])
+        printed = self._kube.kubectl("exec", "-n", self._namespace, self.name, "--", "python3", "/code/ask.py", given)
+        status, text = json.loads(printed)
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text
+
+    @contextmanager
+    def load(self, address: str, *, clients: int = 8, per_second: float = 150, at_least: int = 0) -> Iterator[Manifest]:
+        """Requests for as long as the block takes. The dict that it gives is filled with the result afterwards."""
+        name, result = "load", dict[str, Any]()
+        self._pod(name, ["python3", "/code/load.py", address, str(clients), str(per_second), str(at_least)])
+        until(lambda: "asked" in self._logs(name), 60, "the load to begin")
+        try:
+            yield result
+            self._kube.kubectl("exec", "-n", self._namespace, name, "--", "touch", "/tmp/stop")
+            until(lambda: self._phase(name) in ("Succeeded", "Failed"), 300, "the load to end")
+            result |= json.loads(self._logs(name).splitlines()[-1])
+        finally:
+            self._kube.delete("pod", name, self._namespace, "--grace-period=1")
+
+    def _phase(self, name: str) -> str:
+        return str((self._kube.get("pod", name, self._namespace) or {"status": {}})["status"].get("phase"))
+
+    def _logs(self, name: str) -> str:
+        if self._phase(name) == "Pending":
+            return ""
+        return self._kube.kubectl("logs", "-n", self._namespace, name)
+
+    def _pod(self, name: str, command: list[str]) -> None:
+        container = {
+            "name": "main", "image": self._image, "command": command, "securityContext": CONTAINER_SECURITY,
+            "volumeMounts": [{"name": CODE, "mountPath": "/code"}],
+        }  # fmt: skip
+        spec = {
+            "restartPolicy": "Never", "securityContext": POD_SECURITY, "containers": [container],
+            "automountServiceAccountToken": False,
+            "volumes": [{"name": CODE, "configMap": {"name": CODE}}],
+        }  # fmt: skip
+        metadata = {"name": name, "namespace": self._namespace}
+        self._kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+
+
+def answered(client: Client, address: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
+    """The body of the answer. HAProxy in the Pods may learn of a new route a second or two after Ray has called the app
+    RUNNING (docs/limits.md)."""
+
+    def ask() -> list[Any]:
+        status, found = client.ask(address, body, headers)
+        return [found] if status == 200 else []
+
+    return until(ask, 15, f"{address} to answer")[0]

@@ -1,0 +1,1 @@
+"""Documents made at random, by Hypothesis."""

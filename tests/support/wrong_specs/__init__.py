@@ -1,0 +1,1 @@
+"""Specs with one mistake each, sent through the API server and through `validate`."""

@@ -1,0 +1,50 @@
+"""The conditions of pipelines as metrics, and that their number is bounded."""
+
+from prometheus_client import generate_latest
+
+from llmpipeline.api.status import Condition, Status
+from llmpipeline.conditions import Applied, Verdict
+from llmpipeline.controller import metrics as module
+from llmpipeline.controller.metrics import MOST_PIPELINES, Metrics
+from llmpipeline.controller.work_queue import WorkQueue
+from llmpipeline.names import Key
+
+APPLIED = Verdict(Applied.APPLIED, "")
+
+
+def status(truth: str, reason: str) -> Status:
+    said = {"message": "m", "observed_generation": 1, "last_transition_time": "2026-01-01T00:00:00Z"}
+    conditions = [{"type": "Ready", "status": truth, "reason": reason}, {"type": "Reconciling", "status": "False",
+                                                                        "reason": "Settled"}]  # fmt: skip
+    return Status(conditions=tuple(Condition.model_validate({**said, **it}) for it in conditions))
+
+
+def shown(metrics: Metrics) -> list[str]:
+    lines = generate_latest(metrics.registry).decode().splitlines()
+    return [line for line in lines if line.startswith("llmpipeline_ready{")]
+
+
+async def test_each_pipeline_has_its_condition_and_reason() -> None:
+    metrics = Metrics(WorkQueue(1))
+    metrics.note(Key("ml", "a"), APPLIED, status("True", "AppsRunning"))
+    metrics.note(Key("ml", "b"), APPLIED, status("Unknown", "NoEndpoints"))
+    assert shown(metrics) == [
+        'llmpipeline_ready{name="b",namespace="ml",reason="NoEndpoints"} 0.0',
+        'llmpipeline_ready{name="a",namespace="ml",reason="AppsRunning"} 1.0',
+    ]
+    metrics.note(Key("ml", "b"), APPLIED, status("True", "AppsRunning"))
+    assert len(shown(metrics)) == 2, "another reason takes the place of the former"
+    metrics.forget(Key("ml", "a"))
+    metrics.note(Key("ml", "b"), None, None)
+    assert shown(metrics) == []
+
+
+async def test_their_number_is_bounded_and_those_with_a_problem_come_first() -> None:
+    metrics = Metrics(WorkQueue(1))
+    for number in range(MOST_PIPELINES + 10):
+        fine = number != MOST_PIPELINES + 9
+        metrics.note(Key("ml", f"p{number}"), APPLIED, status("True" if fine else "False", "X"))
+    lines = shown(metrics)
+    assert len(lines) == MOST_PIPELINES
+    assert lines[0].endswith(" 0.0")
+    assert module.MOST_PIPELINES == 2000, "docs/how-to/monitor.md says so"
