@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
+from generate_monitoring import monitoring
 from generate_reference import pages
 
 from llmpipeline.api.admission import validations
@@ -37,6 +38,7 @@ def generated() -> dict[Path, str]:
         CHART_FILES / "rules.yaml": _rules(right for right in RIGHTS if right not in READ_PODS),
         CHART_FILES / "read-pods.yaml": _rules(READ_PODS),
         CHART_FILES / "run-code.yaml": HEADER + yaml.safe_dump(validations(), sort_keys=False, width=118),
+        **monitoring(),
         **pages(),
     }
 

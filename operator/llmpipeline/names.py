@@ -31,6 +31,7 @@ COMPANIONS: Final = (
     ("networking.k8s.io/v1", "Ingress", "ingresses"),
     ("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes"),
     ("monitoring.coreos.com/v1", "PodMonitor", "podmonitors"),
+    ("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules"),
 )
 
 # Field managers of server-side apply: what the operator owns in a RayService, and in the status of an LLMPipeline.

@@ -55,6 +55,7 @@ RIGHTS: Final = (
     Right("networking.k8s.io", "ingresses", _WRITE, "network.ingress"),
     Right("gateway.networking.k8s.io", "httproutes", _WRITE, "network.httpRoute"),
     Right("monitoring.coreos.com", "podmonitors", _WRITE, "monitoring.podMonitor"),
+    Right("monitoring.coreos.com", "prometheusrules", _WRITE, "monitoring.prometheusRule"),
     Right("events.k8s.io", "events", ("create", "patch"), "events on pipelines"),
     *READ_PODS,
 )

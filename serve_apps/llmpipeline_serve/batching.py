@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from ray.serve.metrics import Histogram
+from ray.serve.metrics import Counter, Histogram
 
 from llmpipeline_serve.contract.batch import BatchSettings
 
@@ -19,7 +19,10 @@ Work = Callable[[Sequence[Any]], Sequence[Any]]
 
 # For a deployment that does not know how long its requests may take.
 HUNG_SECONDS: Final = 300.0
+# Ray's counters take no 0, which a coarse clock may give.
+_SHORTEST: Final = 1e-9
 _SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+_WAITS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 
 class Batcher:
@@ -41,6 +44,10 @@ class Batcher:
         self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._sizes = Histogram("llmpipeline_batch_size", "Items in one call of the model.", _SIZES)
+        self._waits = Histogram(
+            "llmpipeline_batch_wait_seconds", "From the arrival of an item to the call of the model.", _WAITS
+        )
+        self._busy = Counter("llmpipeline_batch_busy_seconds", "Time in which the model was called.")
 
     def check_health(self) -> None:
         """Raise if the function has hung: the event loop is free all the while, so nothing else would notice."""
@@ -67,17 +74,21 @@ class Batcher:
         while self._waiting:
             await self._gather()
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._settings.max_batch_size))]
-            wanted = [(item, answer) for item, answer, _ in batch if not answer.done()]
+            wanted = [entry for entry in batch if not entry[1].done()]
             if not wanted:
                 continue
             self._sizes.observe(len(wanted))
-            items = [item for item, _ in wanted]
+            now = loop.time()
+            for _, _, arrived in wanted:
+                self._waits.observe(now - arrived)
+            items = [item for item, _, _ in wanted]
             self._began = time.monotonic()
             try:
                 results = await loop.run_in_executor(self._thread, results_of, self._work, items)
             finally:
+                self._busy.inc(max(time.monotonic() - self._began, _SHORTEST))
                 self._began = None
-            for (_, answer), result in zip(wanted, results, strict=True):
+            for (_, answer, _), result in zip(wanted, results, strict=True):
                 if answer.done():
                     continue
                 if isinstance(result, Exception):

@@ -12,9 +12,11 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
 
+from llmpipeline_serve import tracing
 from llmpipeline_serve.completion import Piece
 from llmpipeline_serve.contract.models import EngineArgs
 from llmpipeline_serve.errors import invalid, overloaded
+from llmpipeline_serve.model_load import timed
 from llmpipeline_serve.model_source import fetch
 from llmpipeline_serve.replica import end_soon
 
@@ -26,12 +28,15 @@ class Engine:
     """A running engine. It must be made in the event loop that asks it."""
 
     def __init__(self, args: EngineArgs) -> None:
-        folder = fetch(args.model)
-        settings = {"served_model_name": args.model.repository or folder, **args.engine}
-        self._llm = AsyncLLM.from_engine_args(
-            AsyncEngineArgs(model=folder, enable_log_requests=False, **settings),
-            stat_loggers=[RayPrometheusStatLogger],
-        )
+        with timed("fetch", args.model):
+            folder = fetch(args.model)
+        settings = {"served_model_name": str(args.model), **args.engine}
+        self._name = str(settings["served_model_name"])
+        with timed("load", args.model):
+            self._llm = AsyncLLM.from_engine_args(
+                AsyncEngineArgs(model=folder, enable_log_requests=False, **settings),
+                stat_loggers=[RayPrometheusStatLogger],
+            )
         self._most_tokens: int = self._llm.model_config.max_model_len
 
     async def check_health(self) -> None:
@@ -69,10 +74,12 @@ class Engine:
         outputs = self._llm.generate(TokensPrompt(prompt_token_ids=tokens), parameters, request_id=uuid.uuid4().hex)
         count = 0
         try:
-            async for output in outputs:
-                (answer,) = output.outputs
-                count += len(answer.token_ids)
-                yield Piece(answer.text, len(tokens), count, answer.finish_reason)
+            with tracing.engine_call(self._name, bounded, tokens=len(tokens), stream=stream) as call:
+                async for output in outputs:
+                    (answer,) = output.outputs
+                    count += len(answer.token_ids)
+                    call.piece(count, answer.finish_reason)
+                    yield Piece(answer.text, len(tokens), count, answer.finish_reason)
         except EngineDeadError as error:
             end_soon("the engine has died")
             raise overloaded("the engine has died; a new replica takes over", _RETRY_SECONDS) from error

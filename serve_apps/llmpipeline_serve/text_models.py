@@ -8,7 +8,9 @@ import torch
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from llmpipeline_serve.batching import Work
+from llmpipeline_serve.contract.models import ModelArgs
 from llmpipeline_serve.contract.texts import ClassifyArgs, EmbedArgs, SummarizeArgs, TextModelArgs
+from llmpipeline_serve.model_load import timed
 from llmpipeline_serve.model_source import fetch
 
 # What tokenizers say that know no bound.
@@ -18,15 +20,19 @@ _UNBOUNDED = 1_000_000
 class _TextModel:
     """A tokenizer and a model on the replica's device. Not safe for threads: call it from one at a time."""
 
-    def __init__(self, folder: str, model: Any) -> None:
+    def __init__(self, source: ModelArgs, kind: Any) -> None:
+        with timed("fetch", source):
+            folder = fetch(source)
         # Ray has set this to the replica's CPUs; torch would else take all of the node's, once a replica.
         torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS") or 1)))
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token or self.tokenizer.unk_token
-        self.model = model.to(self.device).eval()
-        bound = getattr(model.config, "max_position_embeddings", None) or getattr(model.config, "n_positions", None)
+        with timed("load", source):
+            self.model = kind.from_pretrained(folder).to(self.device).eval()
+        config = self.model.config
+        bound = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
         self.most_tokens = min(self.tokenizer.model_max_length, bound or _UNBOUNDED, _UNBOUNDED)
 
     def tokens(self, texts: Sequence[str]) -> Any:
@@ -41,8 +47,7 @@ class Classifier(_TextModel):
     """A sequence classifier."""
 
     def __init__(self, args: ClassifyArgs) -> None:
-        folder = fetch(args.model)
-        super().__init__(folder, AutoModelForSequenceClassification.from_pretrained(folder))
+        super().__init__(args.model, AutoModelForSequenceClassification)
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -58,8 +63,7 @@ class Embedder(_TextModel):
     """A text encoder."""
 
     def __init__(self, args: EmbedArgs) -> None:
-        folder = fetch(args.model)
-        super().__init__(folder, AutoModel.from_pretrained(folder))
+        super().__init__(args.model, AutoModel)
         self._pooling = args.pooling
 
     @torch.inference_mode()
@@ -79,8 +83,7 @@ class Summarizer(_TextModel):
     """A sequence-to-sequence model, by its `generate`: Transformers 5 has no summarization pipeline any more."""
 
     def __init__(self, args: SummarizeArgs) -> None:
-        folder = fetch(args.model)
-        super().__init__(folder, AutoModelForSeq2SeqLM.from_pretrained(folder))
+        super().__init__(args.model, AutoModelForSeq2SeqLM)
         self._args = args
 
     @torch.inference_mode()

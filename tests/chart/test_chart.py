@@ -9,7 +9,7 @@ import yaml
 
 from llmpipeline.rights import RIGHTS
 from support.control_plane.assets import helm
-from support.repository import CHART
+from support.repository import CHART, ROOT
 
 OPERATOR_ROLES = ("op-llmpipeline", "op-llmpipeline-lease")
 
@@ -144,11 +144,42 @@ def test_what_can_be_switched_off(setting: str, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "kind"),
-    [("serviceMonitor.enabled=true", "ServiceMonitor"), ("admissionPolicy.enabled=true", "ValidatingAdmissionPolicy")],
+    [
+        ("serviceMonitor.enabled=true", "ServiceMonitor"),
+        ("prometheusRule.enabled=true", "PrometheusRule"),
+        ("dashboards.enabled=true", "ConfigMap"),
+        ("admissionPolicy.enabled=true", "ValidatingAdmissionPolicy"),
+    ],
 )
 def test_what_can_be_switched_on(setting: str, kind: str) -> None:
     assert not of_kind(render(), kind)
     assert of_kind(render(setting), kind)
+
+
+def test_the_metrics_of_a_pipeline_keep_its_namespace() -> None:
+    (monitor,) = of_kind(render("serviceMonitor.enabled=true"), "ServiceMonitor").values()
+    assert [endpoint["honorLabels"] for endpoint in monitor["spec"]["endpoints"]] == [True]
+
+
+def test_dashboards_come_as_the_sidecar_finds_them() -> None:
+    files = {path.name: path.read_text() for path in (ROOT / "manifests" / "monitoring" / "dashboards").iterdir()}
+    made = of_kind(render("dashboards.enabled=true"), "ConfigMap").values()
+    assert {f"llmpipeline-{name}": text for name, text in files.items()} == {
+        name: text for item in made for name, text in item["data"].items()
+    }
+    assert all(item["metadata"]["labels"]["grafana_dashboard"] == "1" for item in made)
+
+
+def test_alerts_link_to_where_the_runbooks_are() -> None:
+    (plain,) = of_kind(render("prometheusRule.enabled=true"), "PrometheusRule").values()
+    rules = yaml.safe_load((ROOT / "manifests" / "monitoring" / "alert-rules.yaml").read_text())
+    assert plain["spec"] == rules
+    (linked,) = of_kind(
+        render("prometheusRule.enabled=true", "prometheusRule.runbooks=https://wiki.example.com/llmp/"),
+        "PrometheusRule",
+    ).values()
+    links = [rule["annotations"]["runbook_url"] for group in linked["spec"]["groups"] for rule in group["rules"]]
+    assert all(link.startswith("https://wiki.example.com/llmp/") for link in links)
 
 
 def test_the_crd_outlives_the_chart() -> None:
@@ -169,7 +200,7 @@ def test_it_renders_without_a_cluster_that_has_kuberay() -> None:
 
 def test_values_of_an_older_release_are_enough() -> None:
     """As helm upgrade --reuse-values gives them."""
-    assert run("--set", "preflight=null").returncode == 0
+    assert run("--set", "preflight=null,dashboards=null,prometheusRule=null").returncode == 0
 
 
 def test_the_pod_of_helm_test_runs_where_the_operator_does() -> None:

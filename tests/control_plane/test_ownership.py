@@ -11,6 +11,7 @@ from support.control_plane import Admin, ApiError, Manifest, OperatorProcess, ev
 from support.control_plane import fake_kuberay as kuberay
 from support.control_plane.quickstart import API, PLURAL, RAY, SERVICES, settle
 from support.control_plane.surroundings import OPTIONAL_CRDS, role_of_rights
+from support.pipelines import HELLO
 from support.pipelines import pipeline as document_of
 
 NAME = "reviews"
@@ -23,7 +24,7 @@ EVERYTHING = {
         "ingress": {"host": "a.example"},
         "httpRoute": {"gateway": {"name": "public"}},
     },
-    "monitoring": {"podMonitor": {}},
+    "monitoring": {"podMonitor": {}, "prometheusRule": {}},
     "autoscaler": {},
 }
 # What somebody else might have made under the name: nothing in it contradicts what the operator would write.
@@ -34,6 +35,7 @@ THEIRS: dict[str, Manifest] = {
     "Ingress": {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}},
     "HTTPRoute": {},
     "PodMonitor": {"selector": {}},
+    "PrometheusRule": {},
 }
 
 pytestmark = pytest.mark.usefixtures("optional_crds", "operator")
@@ -41,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("optional_crds", "operator")
 
 @pytest.fixture(scope="module")
 def optional_crds(admin: Admin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Those of HTTPRoutes and PodMonitors: not the real ones, which are megabytes, but with real objects of them."""
+    """Those of HTTPRoutes, PodMonitors and PrometheusRules: not the real ones, which are megabytes, but with real objects of them."""
     import yaml
 
     file = tmp_path_factory.mktemp("crds") / "optional.yaml"
@@ -67,7 +69,8 @@ def swept(admin: Admin, namespace: str) -> Iterator[None]:
 
 
 def asked_for(namespace: str, name: str = NAME, **spec: Any) -> Manifest:
-    return document_of(name=name, namespace=namespace, **copy.deepcopy(EVERYTHING | spec))
+    app = HELLO | {"objectives": {"latencyP99Milliseconds": 500}}
+    return document_of(app, name=name, namespace=namespace, **copy.deepcopy(EVERYTHING | spec))
 
 
 def theirs(kind: str, namespace: str, name: str = NAME, **metadata: Any) -> Manifest:

@@ -19,7 +19,7 @@ PLURALS = {
     "Ingress": "ingresses",
 }
 # Their CRDs are not installed here.
-ELSEWHERE = {"PodMonitor", "HTTPRoute"}
+ELSEWHERE = {"PodMonitor", "PrometheusRule", "HTTPRoute"}
 
 
 def rendered(sample: Path, namespace: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -20,9 +20,10 @@ from support.pipelines import pipeline as document_of
 
 RBAC = "rbac.authorization.k8s.io/v1"
 MARK = "bobs-secret-word"
+OPTIONAL = ("HTTPRoute", "PodMonitor", "PrometheusRule")
 KINDS = {
     (RAY, SERVICES), (RAY, "rayclusters"), (API, PLURAL),
-    *((api, plural) for api, kind, plural in names.COMPANIONS if kind not in ("HTTPRoute", "PodMonitor")),
+    *((api, plural) for api, kind, plural in names.COMPANIONS if kind not in OPTIONAL),
 }  # fmt: skip
 NETWORK = {"policy": {"egress": "Closed"}, "ingress": {"host": f"{MARK}.example"}}
 

@@ -13,7 +13,7 @@ from support.faults.fault import WATCHES, Fault
 from support.faults.ground import SEEDS, Course, Disturbance, Ground, survive
 from support.faults.scenario import Scenario, Step
 
-# So many kinds are watched here: neither HTTPRoutes nor PodMonitors are installed.
+# So many kinds are watched here: neither HTTPRoutes nor the kinds of the Prometheus operator are installed.
 KINDS = 5
 STORM_SECONDS = 3
 # The API server sends a bookmark each minute: only after more than that can the operator know that a watch is dead.

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from llmpipeline.cli import status as module
 from llmpipeline.cli.main import main
+from llmpipeline.cli.pipeline_name import plain
 from llmpipeline.cli.status_text import as_table, as_text
 from llmpipeline.cluster.errors import Unreachable
 
@@ -133,4 +134,4 @@ def test_wrong_usage(arguments: list[str], says: str, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("name", ["chat", "llmp/chat", "llmpipeline/chat", "llmpipelines/chat", "LLMPipeline/chat"])
 def test_the_name_as_kubectl_has_it(name: str) -> None:
-    assert module._plain(name) == "chat"
+    assert plain(name) == "chat"

@@ -194,3 +194,23 @@ async def test_nor_by_a_name_that_leads_to_one(serve: Callable[[Handler], Awaita
             with pytest.raises(ApiError, match="cannot be called"):
                 await service.ask({})
         await service._session.close()
+
+
+async def test_a_service_gets_the_requests_identity_and_no_other_header(
+    serve: Callable[[Handler], Awaitable[str]],
+) -> None:
+    seen: list[set[str]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append({name.lower() for name in request.headers})
+        return web.Response(text="fine")
+
+    service = Service(HttpArgs(url=await serve(handler)), 5)
+    try:
+        await service.ask({}, [("x-request-id", "1"), ("traceparent", "2")])
+        await service.ask({})
+    finally:
+        await service._session.close()
+    with_identity, without = seen
+    assert with_identity - without == {"x-request-id", "traceparent"}
+    assert without == {"host", "accept", "accept-encoding", "user-agent", "content-length", "content-type"}

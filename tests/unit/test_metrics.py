@@ -2,7 +2,7 @@
 
 from prometheus_client import generate_latest
 
-from llmpipeline.api.status import Condition, Status
+from llmpipeline.api.status import Condition, GpuCount, Status
 from llmpipeline.conditions import Applied, Verdict
 from llmpipeline.controller import metrics as module
 from llmpipeline.controller.metrics import MOST_PIPELINES, Metrics
@@ -29,8 +29,8 @@ async def test_each_pipeline_has_its_condition_and_reason() -> None:
     metrics.note(Key("ml", "a"), APPLIED, status("True", "AppsRunning"))
     metrics.note(Key("ml", "b"), APPLIED, status("Unknown", "NoEndpoints"))
     assert shown(metrics) == [
-        'llmpipeline_ready{name="b",namespace="ml",reason="NoEndpoints"} 0.0',
-        'llmpipeline_ready{name="a",namespace="ml",reason="AppsRunning"} 1.0',
+        'llmpipeline_ready{namespace="ml",pipeline="b",reason="NoEndpoints"} 0.0',
+        'llmpipeline_ready{namespace="ml",pipeline="a",reason="AppsRunning"} 1.0',
     ]
     metrics.note(Key("ml", "b"), APPLIED, status("True", "AppsRunning"))
     assert len(shown(metrics)) == 2, "another reason takes the place of the former"
@@ -48,3 +48,14 @@ async def test_their_number_is_bounded_and_those_with_a_problem_come_first() -> 
     assert len(lines) == MOST_PIPELINES
     assert lines[0].endswith(" 0.0")
     assert module.MOST_PIPELINES == 2000, "docs/how-to/monitor.md says so"
+
+
+async def test_gpus_are_shown_once_they_are_known() -> None:
+    metrics = Metrics(WorkQueue(1))
+    metrics.note(Key("ml", "a"), APPLIED, Status(gpus=GpuCount(requested=2, maximum=8)))
+    metrics.note(Key("ml", "b"), APPLIED, Status())
+    page = generate_latest(metrics.registry).decode()
+    assert 'llmpipeline_gpus_requested{namespace="ml",pipeline="a"} 2.0' in page
+    assert 'llmpipeline_gpus_maximum{namespace="ml",pipeline="a"} 8.0' in page
+    assert 'llmpipeline_gpus_requested{namespace="ml",pipeline="b"}' not in page
+    assert "llmpipeline_pipelines 2.0" in page

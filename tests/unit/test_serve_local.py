@@ -55,6 +55,12 @@ def test_the_environment_is_this_ray_alone() -> None:
     assert "HF_HUB_OFFLINE" not in found
 
 
+def test_the_jobs_variables_are_set_and_ours_win() -> None:
+    given = {"RAY_SERVE_TRACING_SAMPLING_RATIO": "1", "RAY_AUTH_MODE": "none"}
+    found = environment(job(variables=given), {}, Path("/f"), "t")
+    assert (found["RAY_SERVE_TRACING_SAMPLING_RATIO"], found["RAY_AUTH_MODE"]) == ("1", "token")
+
+
 def test_tiny_models_download_nothing() -> None:
     assert environment(job(tiny_models=True), {}, Path("/f"), "t")["HF_HUB_OFFLINE"] == "1"
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from llmpipeline.api.base import Model, exactly_one
+from llmpipeline.api.base import Model, Rule, exactly_one
 from llmpipeline.api.batch import Batch
 from llmpipeline.api.custom import Custom
 from llmpipeline.api.deployment import Deployment
@@ -15,6 +15,8 @@ from llmpipeline.api.name_types import ObjectName, RoutePrefix
 from llmpipeline.api.openai import OpenAI
 from llmpipeline.api.traffic_split import TrafficSplit
 from llmpipeline_serve.contract.hello import HelloArgs
+
+Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 
 
 class Hello(Deployment, AppKind):
@@ -27,11 +29,39 @@ class Hello(Deployment, AppKind):
     )
 
 
+class Objectives(Model):
+    """What users of the app may expect. Changing them restarts nothing."""
+
+    latency_p99_milliseconds: Milliseconds | None = Field(
+        default=None, description="99 % of the requests are answered within this time, to the last byte."
+    )
+    time_to_first_token_p95_milliseconds: Milliseconds | None = Field(
+        default=None, description="95 % of the requests have their first token within this time."
+    )
+    error_rate_percent: Annotated[float, Field(ge=0.001, le=50)] | None = Field(
+        default=None,
+        description="At most this share of the requests fails with a status of 500 or above. Without it, alerts use 1.",
+    )
+
+
 class App(Model):
     """One app of the pipeline: a name, a route and exactly one kind."""
 
     kinds: ClassVar = ("hello", "openai", "generate", "graph", "batch", "traffic_split", "custom")
-    rules = (exactly_one(*kinds),)
+    rules = (
+        exactly_one(*kinds),
+        Rule(
+            cel="!has(self.objectives) || !has(self.objectives.timeToFirstTokenP95Milliseconds)"
+            " || has(self.openai) || has(self.generate)",
+            message="only openai and generate apps have a time to first token",
+            holds=lambda app: (
+                app.objectives is None
+                or app.objectives.time_to_first_token_p95_milliseconds is None
+                or bool(app.openai or app.generate)
+            ),
+            at=("objectives", "timeToFirstTokenP95Milliseconds"),
+        ),
+    )
 
     name: ObjectName = Field(description="The app's name, unique in the pipeline.")
     route_prefix: RoutePrefix | None = Field(
@@ -53,6 +83,10 @@ class App(Model):
         description="Canary and A/B tests: requests are split among other apps of this pipeline, by weight.",
     )
     custom: Custom | None = Field(default=None, description="Your own Ray Serve app.")
+    objectives: Objectives | None = Field(
+        default=None,
+        description="What users of the app may expect, for alerts, dashboards and llmpipeline status --slo.",
+    )
 
     @property
     def route(self) -> str:

@@ -174,10 +174,51 @@ class PodMonitor(Model):
     )
 
 
+class Tracing(Model):
+    """Has the Ray Pods send traces to an OpenTelemetry collector."""
+
+    rules = (
+        Rule(
+            cel="!self.endpoint.matches('/v1/traces/?$')",
+            message="give the base URL: /v1/traces is added to it",
+            holds=lambda tracing: not tracing.endpoint.rstrip("/").endswith("/v1/traces"),
+            at=("endpoint",),
+        ),
+    )
+
+    # No `$`: the kubelet replaces $(NAME) in a variable's value, and the URL would carry what a Secret holds.
+    endpoint: Annotated[
+        str, Field(pattern=r"^https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$")
+    ] = Field(
+        max_length=512,
+        description="Base URL of a receiver of OTLP over HTTP, like http://otel-collector.monitoring:4318.",
+    )
+    sampling_percent: Percent = Field(
+        default=10,
+        description="Percentage of the requests that are traced. A request whose traceparent header says whether it "
+        "is sampled is not counted: the header decides.",
+    )
+
+
+class PrometheusRule(Model):
+    """Has the Prometheus operator load alert rules for the objectives of the apps."""
+
+    labels: Labels | None = Field(
+        default=None,
+        description="Labels by which the Prometheus resource selects PrometheusRules, like {release: prometheus}.",
+    )
+
+
 class Monitoring(Model):
     """How the pipeline is monitored."""
 
     pod_monitor: PodMonitor | None = Field(default=None, description="Create a PodMonitor.")
+    prometheus_rule: PrometheusRule | None = Field(
+        default=None, description="Create a PrometheusRule if an app has objectives."
+    )
+    tracing: Tracing | None = Field(
+        default=None, description="Send traces of the requests to an OpenTelemetry collector."
+    )
 
 
 class Scale(Model):

@@ -9,6 +9,7 @@ import click
 from llmpipeline import __version__
 from llmpipeline.cli.completion import completion
 from llmpipeline.cli.doctor import doctor
+from llmpipeline.cli.open_ import open_command
 from llmpipeline.cli.operator import operator
 from llmpipeline.cli.plan import plan
 from llmpipeline.cli.render import render
@@ -25,3 +26,4 @@ def main() -> None:
 
 for command in (completion, doctor, operator, plan, render, serve, status, validate):
     main.add_command(command)
+main.add_command(open_command, "open")

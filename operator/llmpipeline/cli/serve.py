@@ -11,6 +11,7 @@ import click
 
 from llmpipeline.cli.options import FILES, NEGATIVE, command, fail, load_or_exit
 from llmpipeline.desired import Desired
+from llmpipeline.render.environment import tracing_variables
 from llmpipeline.render.serve_config import serve_config
 
 _RUNNER: Final = "llmpipeline_serve.local"
@@ -52,6 +53,7 @@ def local_job(desired: Desired, *, tiny_models: bool, check: bool, port: int) ->
         "port": port,
         "tiny_models": tiny_models,
         "check": check,
+        "variables": tracing_variables(desired.pipeline),
     }
 
 

@@ -13,13 +13,13 @@ from llmpipeline import conditions, names
 from llmpipeline.api.status import Status
 from llmpipeline.cli.connection import why
 from llmpipeline.cli.options import INTERRUPTED, NEGATIVE, OUTPUT, UNREACHABLE, as_json, command, fail, wants_colour
+from llmpipeline.cli.pipeline_name import complete, plain
 from llmpipeline.cli.status_text import as_table, as_text, in_a_line, is_current
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
 from llmpipeline.names import Key, Manifest
 
 _INTERVAL: Final = 1.0
 _AWAITED: Final = (conditions.Accepted, conditions.Applied, conditions.Available, conditions.Ready)
-_PREFIXES: Final = tuple(f"{word}/" for word in ("llmp", "llmpipeline", names.PLURAL, names.KIND))
 
 Read = Callable[[], Awaitable[Manifest | None]]
 Say = Callable[[str], None]
@@ -31,7 +31,7 @@ Say = Callable[[str], None]
     "llmpipeline status reviews -n ml --watch",
     "llmpipeline status reviews --wait 600 && curl ...",
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete)
 @click.option("-n", "--namespace", help="The pipeline's namespace. Default: that of the kubeconfig's context.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="The pipelines of all namespaces.")
 @click.option("--context", help="The context of the kubeconfig. Default: its current context.")
@@ -75,22 +75,13 @@ def status(
         if name is None:
             code = asyncio.run(_list(where, context, condition, output))
         else:
-            key = Key(where or "", _plain(name))
+            key = Key(where or "", plain(name))
             code = asyncio.run(_one(key, context, condition, output, watch=watch, seconds=seconds))
     except (Unreachable, RequestRejected, TimeoutError) as error:
         fail(why(error), UNREACHABLE)
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code)
-
-
-def _plain(name: str) -> str:
-    """The name alone of what kubectl calls `llmp/NAME`."""
-    prefix = next((it for it in _PREFIXES if name.lower().startswith(it.lower())), "")
-    plain = name[len(prefix) :]
-    if not names.is_object_name(plain):
-        raise click.BadParameter(f"{name!r} cannot be the name of a pipeline", param_hint="NAME")
-    return plain
 
 
 async def _list(namespace: str | None, context: str | None, condition: str, output: str) -> int:

@@ -4,6 +4,7 @@ The official client's dynamic part carries the requests: it loads kubeconfigs an
 Answers are taken as plain dicts, and its discovery is not used: all resources are known.
 """
 
+import asyncio
 import json
 import math
 import os
@@ -15,7 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import ClientError, ClientResponse, ClientTimeout
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientTimeout,
+    ClientWebSocketResponse,
+    ClientWSTimeout,
+    WSServerHandshakeError,
+)
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.config import ConfigException, list_kube_config_contexts, load_config, load_kube_config
@@ -34,6 +42,7 @@ _PAGE: Final = 500
 _CONNECT_SECONDS: Final = 5.0
 # For a whole request. A webhook that hangs answers after 10 s by default, and at the latest after 30 s.
 _REQUEST_SECONDS: Final = 15.0
+_CLOSE_SECONDS: Final = 1.0
 # A pipeline that is larger is not decoded: `{},{},...` takes 24 times as much memory in Python as in JSON.
 LARGEST_PIPELINE: Final = 512 * 1024
 _ANSWERS_TO_US: Final = frozenset({400, 401, 403, 404, 409, 410, 413, 415, 422})
@@ -287,6 +296,30 @@ class Cluster:
     async def post(self, path: str, body: Manifest) -> Manifest:
         """Posts what is answered and not kept, such as a review of rights."""
         return await self._request("post", path, body=body)
+
+    async def websocket(self, path: str, protocol: str) -> ClientWebSocketResponse:
+        """A websocket to a path of the API."""
+        client = self._client.client
+        headers: dict[str, str] = {}
+        await client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        rest = client.rest_client
+        rest.pool_manager = rest.pool_manager or rest._create_pool_manager()
+        with _errors(lambda _code: None):
+            try:
+                async with asyncio.timeout(_REQUEST_SECONDS):
+                    opened: ClientWebSocketResponse = await rest.pool_manager.ws_connect(
+                        client.configuration.host + path,
+                        headers=headers,
+                        protocols=(protocol,),
+                        proxy=rest.proxy,
+                        proxy_headers=rest.proxy_headers,
+                        max_msg_size=0,
+                        timeout=ClientWSTimeout(ws_close=_CLOSE_SECONDS),
+                    )
+            except WSServerHandshakeError as error:
+                # What the API server says in its answer, aiohttp does not read.
+                raise ApiException(status=error.status, reason=error.message) from error
+        return opened
 
     async def _find(self, path: str, **parameters: Any) -> Manifest | None:
         raw = await self._find_bytes(path, **parameters)

@@ -92,13 +92,19 @@ class Follower:
         self._was_missing = False
         self._version = ""
         self._list_again = 0.0
+        self._heard_at: float | None = None
         self.known: dict[Key, Metadata] = {}
         self.listed = asyncio.Event()
         self.repairs = 0
 
+    @property
+    def silent_seconds(self) -> float:
+        """How long nothing has been heard, not even a bookmark; 0 before it is run."""
+        return 0.0 if self._heard_at is None else time.monotonic() - self._heard_at
+
     async def run(self) -> None:
         """Lists, watches, and begins again, until it is cancelled."""
-        pause = _FIRST_PAUSE
+        pause, self._heard_at = _FIRST_PAUSE, time.monotonic()
         while True:
             wait, began = 0.0, time.monotonic()
             try:
@@ -140,7 +146,7 @@ class Follower:
             await asyncio.sleep(0)  # a page is decoded in milliseconds; let others work between two
         for key in self.known.keys() - listed:
             self._forget(key, listed=True)
-        self._version = version
+        self._version, self._heard_at = version, time.monotonic()
         self._list_again = time.monotonic() + _LIST_AGAIN_SECONDS * random.uniform(0.9, 1.1)
         self.listed.set()
         if self._was_missing:
@@ -165,7 +171,7 @@ class Follower:
             if event.code == _GONE:
                 raise RequestRejected(event.code, event.message)
             raise Unreachable(event.message or "the watch ended with an error")
-        self._version = event.metadata.version
+        self._version, self._heard_at = event.metadata.version, time.monotonic()
         if event.type == "DELETED":
             self._forget(event.metadata.key, listed=False)
         elif event.type != "BOOKMARK":

@@ -47,7 +47,11 @@ class Controller:
         # Pipelines of which something is awaited or fails: news of their Ray clusters and Pods matter.
         self._open: set[Key] = set()
         self._events = EventRecorder(cluster)
-        self.metrics = Metrics(self._queue, lambda: sum(it.repairs for it in (*self._pipelines, *self._made)))
+        self.metrics = Metrics(
+            self._queue,
+            lambda: sum(it.repairs for it in (*self._pipelines, *self._made)),
+            lambda: max(it.silent_seconds for it in self._pipelines),
+        )
         # Versions of the objects of a pipeline: as our last write left them, and as heard of while a worker had it.
         self._left: dict[Key, dict[Object, str]] = {}
         self._heard: dict[Key, dict[Object, str]] = {}

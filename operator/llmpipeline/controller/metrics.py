@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from llmpipeline.api.status import Status
+from llmpipeline.api.status import GpuCount, Status
 from llmpipeline.conditions import Reconciling, Stalled, Verdict
 from llmpipeline.controller.work_queue import WorkQueue
 from llmpipeline.names import Key
@@ -23,9 +23,15 @@ MOST_PIPELINES: Final = 2000
 
 
 class _Shown(NamedTuple):
-    """The conditions of one pipeline: type, whether it is true, and reason of each."""
+    """What is shown of one pipeline.
+
+    Attributes:
+        conditions: Type, whether it is true, and reason of each.
+        gpus: How many it asks for, and how many it may take; None if nothing is known.
+    """
 
     conditions: tuple[tuple[str, bool, str], ...]
+    gpus: GpuCount | None
 
     @property
     def is_fine(self) -> bool:
@@ -35,7 +41,9 @@ class _Shown(NamedTuple):
 class Metrics:
     """The operator's own metrics."""
 
-    def __init__(self, queue: WorkQueue, repairs: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, queue: WorkQueue, repairs: Callable[[], int] = lambda: 0, watch_age: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self.registry = registry = CollectorRegistry()
         self.reconciled = Counter(
             "llmpipeline_reconcile", "Reconciliations, by how they ended.", ["result"], registry=registry
@@ -71,15 +79,22 @@ class Metrics:
             "Changes that a watch left out, and a later list showed.",
             lambda: float(repairs()),
         )
+        _function(
+            registry,
+            "llmpipeline_watch_age_seconds",
+            "How long nothing has been heard of pipelines; the API server sends something about once a minute.",
+            watch_age,
+        )
         self._shown: dict[Key, _Shown] = {}
-        registry.register(_Conditions(self._shown))
+        _function(registry, "llmpipeline_pipelines", "Pipelines that are known.", lambda: len(self._shown))
+        registry.register(_Pipelines(self._shown))
 
     def note(self, key: Key, verdict: Verdict | None, status: Status | None) -> None:
         """How a reconciliation ended, and what the pipeline's status now says."""
         self.reconciled.labels(verdict.reason.word if verdict else "Gone").inc()
         if status:
             conditions = tuple((it.type, it.status == "True", it.reason) for it in status.conditions)
-            self._shown[key] = _Shown(conditions)
+            self._shown[key] = _Shown(conditions, status.gpus)
         else:
             self.forget(key)
 
@@ -96,23 +111,46 @@ class Metrics:
             self._lag.observe(max(0.0, loop.time() - due))
 
 
-class _Conditions(Collector):
-    """`llmpipeline_ready` and the other conditions: 1 if it is true, with its reason. Made when it is asked for."""
+class _Pipelines(Collector):
+    """The conditions of pipelines and their GPUs. Made when it is asked for.
+
+    `llmpipeline_ready` and the other conditions are 1 if the condition is true, with its reason.
+    """
 
     def __init__(self, shown: dict[Key, _Shown]) -> None:
         self._shown = shown
 
     def collect(self) -> Iterator[Metric]:
-        by_health = sorted(self._shown.items(), key=lambda item: item[1].is_fine)
-        families: dict[str, GaugeMetricFamily] = {}
-        for key, shown in by_health[:MOST_PIPELINES]:
-            for kind, true, reason in shown.conditions:
-                name = f"llmpipeline_{kind.lower()}"
-                if name not in families:
-                    text = f"Whether the condition {kind} of a pipeline is true."
-                    families[name] = GaugeMetricFamily(name, text, labels=("namespace", "name", "reason"))
-                families[name].add_metric((*key, reason), float(true))
-        yield from families.values()
+        by_health = sorted(self._shown.items(), key=lambda item: item[1].is_fine)[:MOST_PIPELINES]
+        yield from _conditions(by_health)
+        yield from _gpus(by_health)
+
+
+def _conditions(pipelines: list[tuple[Key, _Shown]]) -> Iterator[Metric]:
+    families: dict[str, GaugeMetricFamily] = {}
+    for key, shown in pipelines:
+        for kind, true, reason in shown.conditions:
+            name = f"llmpipeline_{kind.lower()}"
+            if name not in families:
+                text = f"Whether the condition {kind} of a pipeline is true."
+                families[name] = GaugeMetricFamily(name, text, labels=("namespace", "pipeline", "reason"))
+            families[name].add_metric((*key, reason), float(true))
+    yield from families.values()
+
+
+def _gpus(pipelines: list[tuple[Key, _Shown]]) -> Iterator[Metric]:
+    labels = ("namespace", "pipeline")
+    requested = GaugeMetricFamily(
+        "llmpipeline_gpus_requested", "GPUs with every deployment at its minimum number of replicas.", labels=labels
+    )
+    maximum = GaugeMetricFamily(
+        "llmpipeline_gpus_maximum", "GPUs with every worker group at its maximum number of Pods.", labels=labels
+    )
+    for key, shown in pipelines:
+        if shown.gpus:
+            requested.add_metric(key, shown.gpus.requested)
+            maximum.add_metric(key, shown.gpus.maximum)
+    yield from (requested, maximum)
 
 
 def _function(registry: CollectorRegistry, name: str, text: str, function: Callable[[], float]) -> None:

@@ -13,6 +13,11 @@ GCS_CONTAINER: Final = "wait-gcs-ready"
 LABEL_NODE_TYPE: Final = "ray.io/node-type"
 LABEL_CLUSTER: Final = "ray.io/cluster"
 LABEL_GROUP: Final = "ray.io/group"
+# `true` on Pods that take requests: the Service selects them by it.
+LABEL_SERVES: Final = "ray.io/serve"
+
+# The environment variable of Ray's containers that has the token, from a Secret.
+TOKEN_VARIABLE: Final = "RAY_AUTH_TOKEN"
 
 # The names of the ports that its Pods have metrics on: Ray's own, the autoscaler's and the dashboard's.
 METRICS_PORTS: Final = {"metrics": 8080, "as-metrics": 44217, "dash-metrics": 44227}

@@ -19,3 +19,19 @@ def notes(spec: Spec, groups: Sequence[Group]) -> Iterator[str]:
             f"disruption.minAvailableWorkers is {least} and there may be no more than {fewest} worker Pods: then none "
             "of their nodes can be drained."
         )
+    yield from _tracing(spec)
+
+
+def _tracing(spec: Spec) -> Iterator[str]:
+    tracing = spec.monitoring.tracing if spec.monitoring else None
+    if tracing and "rayproject/" in spec.ray.image:
+        yield (
+            f"ray.image is {spec.ray.image}: if it lacks llmpipeline-serve, no replica starts while monitoring.tracing "
+            "is set."
+        )
+    policy = spec.network.policy if spec.network else None
+    if tracing and policy and policy.egress == "Closed" and policy.egress_to:
+        yield (
+            "network.policy.egress is Closed: traces arrive only if network.policy.egressTo has the Pod addresses and "
+            f"the container port of {tracing.endpoint}."
+        )

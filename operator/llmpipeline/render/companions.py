@@ -1,9 +1,12 @@
 """The companion objects of a RayService, each if the spec asks for it: budget, policies, monitor, route, ingress."""
 
+from pydantic.alias_generators import to_camel
+
 from llmpipeline import names
-from llmpipeline.api.companions import Gateway, PodMonitor
+from llmpipeline.api.companions import Gateway, PodMonitor, PrometheusRule
 from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.kuberay.conventions import LABEL_NODE_TYPE, METRICS_PORTS, serve_service
+from llmpipeline.monitoring import objectives, scraping
 from llmpipeline.names import Manifest, without_none
 from llmpipeline.plan.plan import Plan
 from llmpipeline.render.metadata import metadata
@@ -19,6 +22,8 @@ def companions(pipeline: LLMPipeline, plan: Plan, platform: Platform) -> list[Ma
         made.append(_budget(pipeline, pipeline.spec.disruption.min_available_workers))
     if monitoring and monitoring.pod_monitor:
         made.append(_pod_monitor(pipeline, monitoring.pod_monitor))
+    if monitoring and monitoring.prometheus_rule:
+        made += _prometheus_rule(pipeline, monitoring.prometheus_rule)
     if network and network.http_route:
         made.append(_http_route(pipeline))
     if network and network.ingress:
@@ -42,17 +47,27 @@ def _budget(pipeline: LLMPipeline, least: int) -> Manifest:
 
 
 def _pod_monitor(pipeline: LLMPipeline, monitor: PodMonitor) -> Manifest:
-    # Ray's own dashboards tell clusters apart by this label.
-    relabeling = {"sourceLabels": ["__meta_kubernetes_pod_label_ray_io_cluster"], "targetLabel": "ray_io_cluster"}
-    endpoints = [
-        {"port": port, "interval": f"{monitor.interval_seconds}s", "relabelings": [relabeling]}
-        for port in METRICS_PORTS
-    ]
+    relabelings = {
+        "relabelings": [_camel(it) for it in scraping.target_relabelings()],
+        "metricRelabelings": [_camel(it) for it in scraping.series_relabelings()],
+    }
+    endpoints = [{"port": port, "interval": f"{monitor.interval_seconds}s", **relabelings} for port in METRICS_PORTS]
     spec = {
         "selector": {"matchLabels": {names.LABEL_PIPELINE: pipeline.metadata.name}},
         "podMetricsEndpoints": endpoints,
     }
     return _manifest("monitoring.coreos.com/v1", "PodMonitor", pipeline, spec, monitor.labels)
+
+
+def _camel(relabeling: Manifest) -> Manifest:
+    """A relabeling of Prometheus in the Prometheus operator's words."""
+    return {to_camel(name): value for name, value in relabeling.items()}
+
+
+def _prometheus_rule(pipeline: LLMPipeline, rule: PrometheusRule) -> list[Manifest]:
+    groups = objectives.groups(pipeline)
+    spec: Manifest = {"groups": groups}
+    return [_manifest("monitoring.coreos.com/v1", "PrometheusRule", pipeline, spec, rule.labels)] if groups else []
 
 
 def _http_route(pipeline: LLMPipeline) -> Manifest:

@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 
+from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.api.pods import EnvironmentVariable
-from llmpipeline.api.ray_cluster import Ray
 from llmpipeline.kuberay.ray_versions import has_haproxy
 from llmpipeline.plan.plan import Plan
+from llmpipeline_serve.contract import environment as shared
 
 # Ray runs its workers, and so every replica and engine, at nice 15. In a Pod there is nothing that they should yield
 # to but Ray's own daemons, which then starve them where the CPUs are few.
@@ -26,9 +27,28 @@ def ray_variables(version: str) -> dict[str, str]:
     return _NICENESS | (_HAPROXY if has_haproxy(version) else {})
 
 
-def variables(ray: Ray, plan: Plan) -> list[dict[str, Any]]:
+def tracing_variables(pipeline: LLMPipeline) -> dict[str, str]:
+    """What turns Ray Serve's tracing on, and says where the traces go; nothing if the pipeline is not traced."""
+    monitoring = pipeline.spec.monitoring
+    if not (monitoring and monitoring.tracing):
+        return {}
+    name = pipeline.metadata.name
+    # Names of Kubernetes hold nothing that OpenTelemetry wants percent-encoded in these.
+    resource = {"k8s.namespace.name": pipeline.metadata.namespace, "llmpipeline.pipeline": name}
+    return {
+        shared.TRACING_EXPORTER: shared.TRACING_IMPORT_PATH,
+        shared.TRACING_RATIO: f"{monitoring.tracing.sampling_percent / 100:g}",
+        shared.OTLP_ENDPOINT: monitoring.tracing.endpoint,
+        shared.OTEL_SERVICE_NAME: name,
+        shared.OTEL_RESOURCE: ",".join(f"{key}={value}" for key, value in resource.items()),
+    }
+
+
+def variables(pipeline: LLMPipeline, plan: Plan) -> list[dict[str, Any]]:
     """All of them as a container has them. The user's replace ours of the same name."""
+    ray = pipeline.spec.ray
     switches = _SILENT | (ray_variables(ray.version) if ray.performance == "Optimized" else {})
+    switches |= tracing_variables(pipeline)
     secrets = dict.fromkeys(secret for app in plan.applications for secret in app.secrets)
     ours = [
         *(_plain(name, value) for name, value in switches.items()),

@@ -124,7 +124,7 @@ def _container(pipeline: LLMPipeline, plan: Plan, name: str, wanted: dict[str, A
     container: dict[str, Any] = {"name": name, "image": ray.image, "resources": wanted}
     if ray.image_pull_policy:
         container["imagePullPolicy"] = ray.image_pull_policy
-    container["env"] = variables(ray, plan)
+    container["env"] = variables(pipeline, plan)
     return container
 
 

@@ -4,6 +4,7 @@ A Serve config names it as `import_path: llmpipeline_serve.graph.app:build`.
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -15,11 +16,13 @@ from ray.serve.handle import DeploymentHandle
 from starlette.requests import Request
 from starlette.responses import Response
 
+from llmpipeline_serve import tracing
 from llmpipeline_serve.contract.base import AppArgs, Limits
 from llmpipeline_serve.contract.graph import GenerateNodeArgs, GraphArgs, HttpArgs, NodeArgs, PreprocessArgs
 from llmpipeline_serve.contract.texts import CustomArgs
 from llmpipeline_serve.front import Answer, Front
 from llmpipeline_serve.graph import nodes
+from llmpipeline_serve.graph.metrics import NodeMetrics
 from llmpipeline_serve.graph.run import CompiledGraph
 from llmpipeline_serve.responses import translated
 
@@ -36,18 +39,21 @@ class Graph:
 
     def __init__(self, args: GraphArgs, handles: dict[str, DeploymentHandle]) -> None:
         self._front = Front(args.limits)
-        self._graph = CompiledGraph(args)
+        self._graph = CompiledGraph(args, NodeMetrics())
         self._handles = handles
+        self._services = frozenset(node.name for node in args.nodes if node.http)
 
     async def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""
-        return await self._front.answer(request, AnyObject, self._run)
+        identity = tracing.identity(request.headers) if self._services else []
+        return await self._front.answer(request, AnyObject, partial(self._run, identity))
 
-    async def _run(self, body: AnyObject) -> Answer:
-        return await self._graph.run(body.model_extra or {}, self._ask)
+    async def _run(self, identity: list[tracing.Pair], body: AnyObject) -> Answer:
+        return await self._graph.run(body.model_extra or {}, partial(self._ask, identity))
 
-    async def _ask(self, node: str, given: Any) -> dict[str, Any]:
-        response = self._handles[node].remote(given)
+    async def _ask(self, identity: list[tracing.Pair], node: str, given: Any) -> dict[str, Any]:
+        more = (identity,) if node in self._services else ()
+        response = self._handles[node].remote(given, *more)
         try:
             result: dict[str, Any] = await response
         except asyncio.CancelledError:

@@ -7,6 +7,7 @@ from typing import Any
 import py3langid
 from ray import serve
 
+from llmpipeline_serve import tracing
 from llmpipeline_serve.batching import Batcher
 from llmpipeline_serve.completion import sampling_of
 from llmpipeline_serve.contract.graph import GenerateNodeArgs, HttpArgs, PreprocessArgs
@@ -25,6 +26,7 @@ class Preprocess:
     """Cleans a text, says its language, and cuts it to a number of tokens."""
 
     def __init__(self, args: PreprocessArgs) -> None:
+        tracing.is_inner()
         self._args = args
         self._tokenizer: Any = None
         if args.tokenizer:
@@ -63,6 +65,7 @@ class TextModel:
     def __init__(self, args: TextModelArgs) -> None:
         from llmpipeline_serve.text_models import text_model
 
+        tracing.is_inner()
         self._batcher = Batcher(text_model(args))
 
     async def check_health(self) -> None:
@@ -82,6 +85,7 @@ class GenerateNode:
     async def __init__(self, args: GenerateNodeArgs) -> None:  # type: ignore[misc]  # Serve awaits it
         from llmpipeline_serve.engine import Engine
 
+        tracing.is_inner()
         self._sampling = sampling_of(args.sampling, {})
         self._engine = Engine(args)
 
@@ -100,11 +104,12 @@ class Http:
     """Calls a service."""
 
     async def __init__(self, args: HttpArgs, seconds: float) -> None:  # type: ignore[misc]  # Serve awaits it
+        tracing.is_inner()
         self._service = Service(args, seconds)
 
-    async def __call__(self, given: Any) -> dict[str, Any]:
-        """Return `{"status", "body"}`."""
-        return await self._service.ask(given)
+    async def __call__(self, given: Any, identity: list[tracing.Pair]) -> dict[str, Any]:
+        """Return `{"status", "body"}`; `identity` are the request's headers that the service gets as well."""
+        return await self._service.ask(given, identity)
 
 
 @serve.deployment
@@ -112,6 +117,7 @@ class Custom:
     """Calls the user's own code."""
 
     def __init__(self, args: CustomArgs) -> None:
+        tracing.is_inner()
         self._function = load(args.import_path)
 
     async def __call__(self, given: Any) -> dict[str, Any]:

@@ -4,18 +4,25 @@ Knows nothing of Ray: how a node is asked is given.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateError
 
+from llmpipeline_serve import tracing
 from llmpipeline_serve.contract.graph import GraphArgs, NodeArgs
 from llmpipeline_serve.errors import ApiError, failed_upstream, invalid, timed_out
 from llmpipeline_serve.templates import Compiled, Result, expression, template
 
 # Asks a node: its name and what it works on. Returns the fields of its result.
 Ask = Callable[[str, Any], Awaitable[dict[str, Any]]]
+
+# Hears of a node, what became of it, and the seconds that took.
+Noted = Callable[[str, str, float], None]
+
+_OUTCOME = "llmpipeline.node.outcome"
 
 
 class RequestBody(Result):
@@ -28,6 +35,10 @@ class RequestBody(Result):
 
 class SkippedNodeError(Exception):
     """Something needs the result of a node that was skipped."""
+
+
+class Fallback(Result):
+    """The result that stands in for that of a node which failed."""
 
 
 class Skipped(Result):
@@ -55,7 +66,8 @@ class Step:
 class CompiledGraph:
     """A graph, ready to take any number of requests."""
 
-    def __init__(self, args: GraphArgs) -> None:
+    def __init__(self, args: GraphArgs, noted: Noted = lambda *_: None) -> None:
+        self._noted = noted
         self._steps = [_step(node) for node in args.nodes]
         self._output = None if args.output is None else _compiled(args.output)
         waited_for = {name for node in args.nodes for name in node.after}
@@ -73,7 +85,7 @@ class CompiledGraph:
             async with asyncio.TaskGroup() as group:
                 for step in _in_order(self._steps):
                     before = [tasks[name] for name in step.after]
-                    tasks[step.name] = group.create_task(_take(step, before, values, ask))
+                    tasks[step.name] = group.create_task(_take(step, before, values, ask, self._noted))
         except* ApiError as errors:
             raise _first(errors) from None
         if self._output is None:
@@ -82,14 +94,35 @@ class CompiledGraph:
         return shaped
 
 
-async def _take(step: Step, before: list[asyncio.Task[None]], values: dict[str, Any], ask: Ask) -> None:
+async def _take(step: Step, before: list[asyncio.Task[None]], values: dict[str, Any], ask: Ask, noted: Noted) -> None:
     """Wait for the nodes before it, then do a node's work, and put its result among the values."""
     for task in before:
         await task
-    try:
-        values[step.name] = await _result(step, values, ask)
-    except SkippedNodeError:
-        values[step.name] = Skipped()
+    began, outcome = time.perf_counter(), "cancelled"
+    with tracing.span("node", step.name):
+        try:
+            result = await _result(step, values, ask)
+            outcome = _outcome(result)
+        except SkippedNodeError:
+            result, outcome = Skipped(), "skipped"
+        except Exception as error:
+            outcome = "invalid" if _is_invalid(error) else "error"
+            raise
+        finally:
+            tracing.mark(_OUTCOME, outcome)
+            noted(step.name, outcome, time.perf_counter() - began)
+    values[step.name] = result
+
+
+def _is_invalid(error: Exception) -> bool:
+    """Whether the request is wrong, which is no fault of a node."""
+    return isinstance(error, ApiError) and error.kind == "invalid_request"
+
+
+def _outcome(result: Result) -> str:
+    if isinstance(result, Fallback):
+        return "fallback"
+    return "skipped" if result.skipped else "ok"
 
 
 async def _result(step: Step, values: Mapping[str, Any], ask: Ask) -> Result:
@@ -102,10 +135,11 @@ async def _result(step: Step, values: Mapping[str, Any], ask: Ask) -> Result:
         raise
     except Exception as error:
         # A wrong request is answered as such: a fallback is for nodes that fail.
-        if isinstance(error, ApiError) and error.kind == "invalid_request":
+        if _is_invalid(error):
             raise
         if step.fallback is not None:
-            return Result(step.fallback)
+            tracing.fail(type(error).__name__)
+            return Fallback(step.fallback)
         raise _failed(step, error) from error
 
 

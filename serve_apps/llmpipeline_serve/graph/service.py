@@ -4,6 +4,8 @@ import asyncio
 import ipaddress
 import socket
 import zlib
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import aiohttp
@@ -11,7 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from llmpipeline_serve import strict_json
+from llmpipeline_serve import strict_json, tracing
 from llmpipeline_serve.contract.base import MEBIBYTE
 from llmpipeline_serve.contract.graph import HttpArgs
 from llmpipeline_serve.errors import failed_upstream, timed_out
@@ -37,6 +39,7 @@ class Service:
             resolver: What finds its addresses; None: the system.
         """
         self._args = args
+        self._host = URL(args.url).host or ""
         self._seconds = seconds
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=_Allowed(resolver or ThreadedResolver())),
@@ -45,27 +48,38 @@ class Service:
             headers={"Accept-Encoding": "gzip"},
         )
 
-    async def ask(self, given: Any) -> dict[str, Any]:
+    async def ask(self, given: Any, identity: Sequence[tracing.Pair] = ()) -> dict[str, Any]:
         """Return `{"status", "body"}`: the body as JSON if the service says that it is, else as text.
+
+        Args:
+            given: The body, but of a GET.
+            identity: The headers of the client's request that are passed on: its id and its trace.
 
         Raises:
             ApiError: The service cannot be called, takes too long, or answers with an error or with too much.
         """
-        if _is_forbidden(URL(self._args.url).host or ""):
+        if _is_forbidden(self._host):
             raise failed_upstream("a node does not call link-local addresses, such as those of metadata services")
         body = None if self._args.method == "GET" else given
         try:
-            async with (
-                asyncio.timeout(self._seconds),
-                self._session.request(self._args.method, self._args.url, json=body, allow_redirects=False) as response,
-            ):
-                if not response.ok or response.status >= 300:
-                    raise failed_upstream(f"the service answered {response.status}")
-                return {"status": response.status, "body": _content(response, await _read(response))}
+            with tracing.span(self._args.method, self._host, client=True):
+                async with asyncio.timeout(self._seconds), self._request(body, identity) as response:
+                    tracing.mark("http.response.status_code", response.status)
+                    if not response.ok or response.status >= 300:
+                        raise failed_upstream(f"the service answered {response.status}")
+                    return {"status": response.status, "body": _content(response, await _read(response))}
         except TimeoutError as error:
             raise timed_out(f"the service gave no answer within {self._seconds:g} seconds") from error
         except (aiohttp.ClientError, OSError, ValueError, RecursionError, zlib.error) as error:
             raise failed_upstream(f"the service cannot be called: {type(error).__name__}") from error
+
+    def _request(
+        self, body: Any, identity: Sequence[tracing.Pair]
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = tracing.onward(list(identity))
+        return self._session.request(
+            self._args.method, self._args.url, json=body, headers=headers, allow_redirects=False
+        )
 
 
 class _Allowed(AbstractResolver):

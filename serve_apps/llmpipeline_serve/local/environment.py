@@ -35,4 +35,4 @@ def environment(job: Job, inherited: Mapping[str, str], folder: Path, token: str
         ours["PYTHONPYCACHEPREFIX"] = str(folder / "pycache")
     if job.tiny_models:
         ours |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    return {**kept, **ours}
+    return {**kept, **job.variables, **ours}

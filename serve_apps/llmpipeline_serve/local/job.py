@@ -36,6 +36,8 @@ class Job(BaseModel):
     port: int = Field(ge=1, le=65535)
     tiny_models: bool = False
     check: bool = False
+    variables: dict[str, str] = {}
+    """Environment variables of Ray and all below it, as the Ray Pods have them."""
 
     @property
     def serve_dict(self) -> dict[str, Any]:

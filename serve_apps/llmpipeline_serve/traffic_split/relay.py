@@ -9,6 +9,7 @@ from aiohttp import ClientError, ClientResponse
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from llmpipeline_serve import tracing
 from llmpipeline_serve.contract.traffic_split import Variant
 from llmpipeline_serve.errors import failed_upstream
 from llmpipeline_serve.responses import error_response, explain
@@ -57,6 +58,10 @@ class Relay(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask the variant and send its answer on."""
+        with tracing.span("variant", self._variant.name, client=True):
+            await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with asyncio.timeout(self._seconds), self._ask(scope) as answer:
                 await self._pass_back(answer, scope, send)
@@ -64,11 +69,12 @@ class Relay(Response):
             if self._cut_off:
                 return
             self._measured.failed()
+            tracing.fail(type(error).__name__)
             await self._fail(error, scope, receive, send)
         self._measured.over()
 
     def _ask(self, scope: Scope) -> AbstractAsyncContextManager[ClientResponse]:
-        headers = request_headers(scope["headers"], (PASSED, self._split.encode()))
+        headers = tracing.onward(request_headers(scope["headers"], (PASSED, self._split.encode())))
         body = self._incoming(self._body) if self._body else None
         return self._upstream.ask(scope["method"], target(scope, self._variant.route), headers, body)
 
@@ -83,6 +89,7 @@ class Relay(Response):
 
     async def _pass_back(self, answer: ClientResponse, scope: Scope, send: Send) -> None:
         self._measured.started(answer.status)
+        tracing.mark("http.response.status_code", answer.status)
         request_id = dict(scope["headers"]).get(REQUEST_ID)
         headers = answer_headers(answer.raw_headers, self._variant.name, request_id)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from llmpipeline_serve import tracing
 from llmpipeline_serve.contract.traffic_split import Settings, Shadow
 from llmpipeline_serve.traffic_split.forward import PASSED, SHADOW, request_headers, target
 from llmpipeline_serve.traffic_split.metrics import Metrics
@@ -69,7 +70,11 @@ class Shadows:
             task.add_done_callback(self._running.discard)
 
     async def _ask(self, scope: Mapping[str, Any], body: bytes | None, app: Shadow, seconds: float) -> None:
-        headers = request_headers(scope["headers"], *self._marks)
+        with tracing.span("shadow", app.app, client=True):
+            await self._send_copy(scope, body, app, seconds)
+
+    async def _send_copy(self, scope: Mapping[str, Any], body: bytes | None, app: Shadow, seconds: float) -> None:
+        headers = tracing.onward(request_headers(scope["headers"], *self._marks))
         result = "failed"
         try:
             async with (
@@ -78,9 +83,10 @@ class Shadows:
             ):
                 async for _ in answer.content.iter_any():
                     pass
+                tracing.mark("http.response.status_code", answer.status)
                 result = "failed" if answer.status >= 500 else "answered"
-        except Exception:
+        except Exception as error:
             # Counted and no more: a shadow that is down would fill the log.
-            pass
+            tracing.fail(type(error).__name__)
         finally:
             self._metrics.shadow(app.app, result)

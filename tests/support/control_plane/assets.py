@@ -1,4 +1,4 @@
-"""Where the binaries of etcd, kube-apiserver, helm, kube-network-policies and kstatus come from.
+"""Where the binaries of etcd, kube-apiserver, helm, Prometheus and others come from.
 
 The binaries are built from Go modules alone, so that a machine that reaches a Go module proxy but no download site
 still has a real API server. The versions stand in `hack/kubernetes/*/go.mod` and nowhere else.
@@ -32,6 +32,7 @@ class Binary:
     module: str
     package: str
     version_package: str = ""
+    tags: str = ""
 
     @property
     def version(self) -> str:
@@ -86,6 +87,22 @@ KUBE_NETWORK_POLICIES = Binary(
     module_directory=HACK / "kubernetes" / "network-policies",
     module="sigs.k8s.io/kube-network-policies",
     package="sigs.k8s.io/kube-network-policies/cmd",
+)
+# Of the ways in which it finds targets those that are used: the others are the clients of 25 clouds.
+_DISCOVERY = "remove_all_sd,enable_kubernetes_sd"
+PROMETHEUS = Binary(
+    name="prometheus",
+    module_directory=HACK / "kubernetes" / "prometheus",
+    module="github.com/prometheus/prometheus",
+    package="github.com/prometheus/prometheus/cmd/prometheus",
+    tags=_DISCOVERY,
+)
+PROMTOOL = Binary(
+    name="promtool",
+    module_directory=HACK / "kubernetes" / "prometheus",
+    module="github.com/prometheus/prometheus",
+    package="github.com/prometheus/prometheus/cmd/promtool",
+    tags=_DISCOVERY,
 )
 KSTATUS = Binary(
     name="kstatus",
@@ -156,6 +173,7 @@ def _build_one(binary: Binary, target: Path) -> None:
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
     # Not the commit of this repository, because git may not be there or may not trust the folder.
     flags = ["-trimpath", "-buildvcs=false", "-ldflags", binary.linker_flags]
+    flags += ["-tags", binary.tags] if binary.tags else []
     command = [go, "build", *flags, "-o", str(temporary), binary.package]
     try:
         done = subprocess.run(command, cwd=binary.module_directory, env=environment, check=False)

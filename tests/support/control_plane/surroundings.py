@@ -39,4 +39,5 @@ def tiny_crd(group: str, kind: str, scope: str) -> dict[str, Any]:
 OPTIONAL_CRDS: Final = (
     tiny_crd("gateway.networking.k8s.io", "HTTPRoute", "Namespaced"),
     tiny_crd("monitoring.coreos.com", "PodMonitor", "Namespaced"),
+    tiny_crd("monitoring.coreos.com", "PrometheusRule", "Namespaced"),
 )

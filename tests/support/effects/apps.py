@@ -184,6 +184,7 @@ def of_apps() -> Iterator[Row]:
         edit("routePrefix", "/one", "/other", IN_PLACE),
     ]
     yield from _both("spec.apps", _spec, {"name": "app", "hello": {}}, app)
+    yield from _of_objectives()
     one, other = {"name": "one", "hello": {}}, {"name": "other", "hello": {}}
     yield from _both(
         "spec",
@@ -194,6 +195,21 @@ def of_apps() -> Iterator[Row]:
             edit("apps", [one, other], [one], IN_PLACE, derived=NEW, how="one fewer"),
         ],
     )
+
+
+def _of_objectives() -> Iterator[Row]:
+    """They are in a companion object alone, where one is asked for."""
+    app = {"name": "app", "generate": {"model": MODEL}}
+    monitored = {"monitoring": {"prometheusRule": {}}}
+    for one in inside(
+        "objectives",
+        [
+            edit("latencyP99Milliseconds", 500, 900, "Companions"),
+            edit("timeToFirstTokenP95Milliseconds", 500, 900, "Companions"),
+            edit("errorRatePercent", 1, 0.5, "Companions"),
+        ],
+    ):
+        yield row("spec.apps", lambda block: {**_spec(block), **monitored}, app, one)
 
 
 def _of_openai() -> Iterator[Row]:

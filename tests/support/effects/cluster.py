@@ -85,6 +85,18 @@ def around() -> Iterator[Row]:
         _beside("podMonitor.labels", {"release": "one"}, {"release": "other"}),
     ]
     yield from _of("monitoring", monitor)
+    goal = {"apps": [{**_APPS[0], "objectives": {"latencyP99Milliseconds": 500}}]}
+    rule = [
+        _beside("prometheusRule", None, {}, how="given at all"),
+        _beside("prometheusRule.labels", {"release": "one"}, {"release": "other"}),
+    ]
+    yield from _of("monitoring", rule, goal)
+    traced = {"tracing": {"endpoint": "http://otel:4318"}}
+    tracing = [
+        edit("tracing.endpoint", "http://one:4318", "http://other:4318", NEW),
+        edit("tracing.samplingPercent", 10, 20, NEW, beside=traced),
+    ]
+    yield from _of("monitoring", tracing)
 
 
 def _of_ray() -> Iterator[Row]:

@@ -37,6 +37,10 @@ def network(**fields: Any) -> Edit:
     return spec(network=fields)
 
 
+def tracing(**fields: Any) -> Edit:
+    return spec(monitoring={"tracing": {"endpoint": "http://otel:4318", **fields}})
+
+
 def scale(**fields: Any) -> Edit:
     return spec(scale={"app": "hello", "replicas": 2, "maxReplicas": 4, **fields})
 
@@ -251,6 +255,49 @@ CLUSTER_CASES = [
         "spec.network.ingress.host",
         "does not match",
         "should match",
+    ),
+    case(
+        "an objective for the first token of an app without tokens",
+        lambda document: document["spec"]["apps"][0].update(objectives={"timeToFirstTokenP95Milliseconds": 500}),
+        lambda document: document["spec"]["apps"][1].update(objectives={"timeToFirstTokenP95Milliseconds": 500}),
+        "spec.apps[0].objectives.timeToFirstTokenP95Milliseconds",
+        "only openai and generate apps have a time to first token",
+    ),
+    case(
+        "an objective that allows every request to fail",
+        lambda document: document["spec"]["apps"][0].update(objectives={"errorRatePercent": 100}),
+        lambda document: document["spec"]["apps"][0].update(objectives={"errorRatePercent": 0.1}),
+        "spec.apps[0].objectives.errorRatePercent",
+        "less than or equal to 50",
+    ),
+    case(
+        "an address of traces that is none",
+        tracing(endpoint="otel:4318"),
+        tracing(endpoint="https://[fd00::1]:4318/otlp"),
+        "spec.monitoring.tracing.endpoint",
+        "does not match",
+        "should match",
+    ),
+    case(
+        "an address of traces with the path in it",
+        tracing(endpoint="http://otel:4318/v1/traces"),
+        tracing(endpoint="http://otel:4318/v1"),
+        "spec.monitoring.tracing.endpoint",
+        "/v1/traces is added to it",
+    ),
+    *(
+        case(
+            f"a share of the requests that is none: {wrong}",
+            tracing(samplingPercent=wrong),
+            tracing(samplingPercent=right),
+            "spec.monitoring.tracing.samplingPercent",
+            says,
+            server_says,
+        )
+        for wrong, right, says, server_says in (
+            (0, 1, "greater than or equal to 1", "greater than or equal to 1"),
+            (101, 100, "less than or equal to 100", "less than or equal to 100"),
+        )
     ),
     case(
         "scaled beyond its bounds",

@@ -1,0 +1,1 @@
+"""What Prometheus is asked about pipelines: queries, alert rules and objectives. Pure."""

@@ -1,0 +1,24 @@
+"""An API server of its own for the operator that is watched."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.control_plane import Admin, ControlPlane, install_crds
+from support.kuberay.crds import kuberay_crds
+from support.repository import CRDS
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """One etcd and kube-apiserver, with KubeRay's CRDs and ours."""
+    with ControlPlane() as running:
+        install_crds(running.admin(), kuberay_crds().directory)
+        install_crds(running.admin(), CRDS)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def admin(control_plane: ControlPlane) -> Admin:
+    """A client with all rights."""
+    return control_plane.admin()
