@@ -113,11 +113,8 @@ _REPLICAS: Final = Section(
         lines(
             "Starts of replicas",
             "short",
-            "Within ten minutes. Starts without a change or scaling mean that replicas die.",
-            (
-                f"sum by (app, deployment) (increase(ray_serve_deployment_replica_starts_total{_AUTOSCALING}[10m]))",
-                _DEPLOYMENT,
-            ),
+            "In ten minutes, in Ray clusters that are older. Without a change or scaling they mean that replicas die.",
+            (f"sum by (app, deployment) ({queries.replicas_started(APPS, '10m')})", _DEPLOYMENT),
         ),
         lines(
             "Time to start a replica",

@@ -110,23 +110,27 @@ def _without_objective(expression: str) -> str:
     return f"({expression}) unless on ({APP}) {ERROR_OBJECTIVE}"
 
 
+_FIRING: Final = 'ALERTS{alertname="LLMPipelineNotAvailable", alertstate="firing"}'
 _QUEUED: Final = queries.queued(EVERYTHING)
 _ASKED: Final = queries.replicas_asked(EVERYTHING)
 
 PIPELINES: Final = (
     Alert(
         "LLMPipelineNotAvailable",
-        # It was before: a first start takes as long as its models.
-        f"({_condition('available', 0)}) and on ({PIPELINE}) max by ({PIPELINE}) "
-        "(max_over_time(llmpipeline_available[6h])) == 1"
-        f' unless on ({PIPELINE}) llmpipeline_available{{reason="Suspended"}}',
+        # It was before: a first start takes as long as its models, and so does a start after `suspend`. What fires goes
+        # on until it is over, however long ago it was available. An update in place is no outage by itself.
+        f"({_condition('available', 0)}) and on ({PIPELINE}) (max by ({PIPELINE}) "
+        f"(max_over_time(llmpipeline_available[1h])) == 1 or on ({PIPELINE}) {_FIRING})"
+        f' unless on ({PIPELINE}) present_over_time(llmpipeline_available{{reason="Suspended"}}[1h])'
+        f' unless on ({PIPELINE}) llmpipeline_available{{reason="AppsDeploying"}}',
         2,
         "critical",
         f"{_WHO} was available and does not answer requests any more." + _why("available"),
     ),
     Alert(
         "LLMPipelineNotReady",
-        f'{_condition("ready", 0)} unless on ({PIPELINE}) llmpipeline_ready{{reason="Suspended"}}',
+        f'{_condition("ready", 0)} unless on ({PIPELINE}) llmpipeline_ready{{reason="Suspended"}}'
+        f" unless on ({PIPELINE}) llmpipeline_stalled == 1",
         60,
         "warning",
         f"{_WHO} has not been as its spec asks for an hour." + _why("ready"),
@@ -161,9 +165,10 @@ PIPELINES: Final = (
     ),
     Alert(
         "LLMPipelineReplicasRestarting",
-        # Neither scaling nor an update starts them.
-        f"sum by ({DEPLOYMENT}) (increase(ray_serve_deployment_replica_starts_total[15m])) >= 2"
-        f" and on ({DEPLOYMENT}) max by ({DEPLOYMENT}) (changes(ray_serve_autoscaling_target_replicas[15m])) == 0"
+        # Each replica has a series of its own, which appears with it. A new Ray cluster, scaling and an update in place
+        # start replicas too.
+        f"sum by ({DEPLOYMENT}) ({queries.replicas_started(EVERYTHING, '15m')}) >= 2"
+        f" unless on ({DEPLOYMENT}) max by ({DEPLOYMENT}) (changes(ray_serve_autoscaling_target_replicas[15m])) > 0"
         f" unless on ({PIPELINE}) max by ({PIPELINE}) (max_over_time(llmpipeline_reconciling[15m])) == 1",
         0,
         "warning",
@@ -195,7 +200,9 @@ REQUESTS: Final = (
     ),
     Alert(
         "LLMPipelineQueueGrowing",
-        f"min_over_time(({_QUEUED})[10m:1m]) > 0 and deriv(({_QUEUED})[10m:1m]) > 0",
+        # By a fifth or more: a queue that goes up and down is none that grows.
+        f"min_over_time(({_QUEUED})[10m:1m]) > 0"
+        f" and deriv(({_QUEUED})[10m:1m]) * 600 > 0.2 * avg_over_time(({_QUEUED})[10m:1m])",
         5,
         "warning",
         f"More and more requests wait for {_DEPLOYMENT}.",
@@ -219,7 +226,8 @@ OPERATOR: Final = (
     ),
     Alert(
         "LLMPipelineNoLeader",
-        "sum(llmpipeline_leading) == 0",
+        # One installation may be for some namespaces, and another for others.
+        "sum by (namespace) (llmpipeline_leading) == 0",
         2,
         "critical",
         "No replica of the operator leads. What runs goes on; changes and repairs wait.",

@@ -85,6 +85,18 @@ def replicas_healthy(scope: Scope) -> str:
     return f"sum by ({DEPLOYMENT}) (max by ({DEPLOYMENT}, replica) ({_series(_HEALTHY, scope)}))"
 
 
+def replicas_started(scope: Scope, window: str) -> str:
+    """Replicas that began within a time, in Ray clusters that were there before it.
+
+    Ray Serve counts the starts in the replica itself, so each replica is a series that begins with 1 and stays there.
+    """
+    starts = _series("ray_serve_deployment_replica_starts_total", scope)
+    asked = _series("ray_serve_autoscaling_target_replicas", scope)
+    by = f"{DEPLOYMENT}, {CLUSTER}"
+    new = f"count by ({by}) (present_over_time({starts}[{window}]) unless {starts} offset {window})"
+    return f"{new} and on ({by}) {asked} offset {window}"
+
+
 def gpus(scope: Scope, state: str = "USED|AVAILABLE") -> str:
     """GPUs that the Ray Pods hold, or those of them that a replica has: state USED."""
     held = _series("ray_resources", Scope(scope.pipeline), 'Name="GPU"', f'State=~"{state}"')

@@ -74,6 +74,7 @@ def operator_scrape_config(namespace: str) -> dict[str, Any]:
                 "action": "keep",
             },
             {"source_labels": [f"{pod}_container_port_name"], "regex": "health", "action": "keep"},
+            {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
             {"source_labels": [f"{pod}_name"], "target_label": "pod"},
         ],
     }

@@ -89,13 +89,13 @@ class Load:
             lambda: self._ask("chat/v1/completions", completion),
             lambda: self._ask("chat/v1/completions", {**completion, "stream": True}),
             lambda: self._ask("analyze", {"text": "A text."}),
-            lambda: (self._ask("analyze", {"text": "A text.", "fail": True}), time.sleep(0.5)),
-            lambda: (self._ask("analyze", {"text": "A text.", "fail": True, "breaks": True}), time.sleep(0.5)),
+            lambda: self._ask("analyze", {"text": "A text.", "fail": True}),
+            lambda: self._ask("analyze", {"text": "A text.", "fail": True, "breaks": True}),
             lambda: self._ask("analyze", {"no": "text"}),
             lambda: self._leave("write", {"prompt": _PROMPT, "max_tokens": 200, "ignore_eos": True, "stream": True}),
-            *[lambda: self._ask("batch", {"text": "A text."})] * 3,
+            *[lambda: self._ask("batch", {"text": "A text."})] * 2,
             lambda: self._ask("write", {"prompt": _PROMPT, "max_tokens": 20}),
-            *[lambda: self._ask("small", {"prompt": _PROMPT, "max_tokens": 100, "ignore_eos": True})] * 6,
+            *[lambda: self._ask("small", {"prompt": _PROMPT * 3, "max_tokens": 100, "ignore_eos": True})] * 5,
         ]
         self._threads = [threading.Thread(target=self._repeat, args=(one,), daemon=True) for one in work]
 
@@ -113,7 +113,7 @@ class Load:
         while not self._over.is_set():
             with contextlib.suppress(OSError, http.client.HTTPException):
                 one()
-            time.sleep(0.05)
+            time.sleep(0.3)
 
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> None:
         ask(f"{self._url}/{path}", body, method="GET" if body is None else "POST")

@@ -82,10 +82,10 @@ def operator_job(*ports: int) -> dict[str, Any]:
 
 @contextmanager
 def running(folder: Path, jobs: Sequence[Mapping[str, Any]], rules: Sequence[Path] = ()) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes these jobs twice in three seconds, until the context is left."""
+    """A Prometheus that scrapes these jobs every three seconds, until the context is left."""
     binary, port = build_once(PROMETHEUS), free_port()
     config = {
-        "global": {"scrape_interval": "1500ms", "scrape_timeout": "1500ms", "evaluation_interval": "2s"},
+        "global": {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "3s"},
         "rule_files": [str(path) for path in rules],
         "scrape_configs": list(jobs),
     }

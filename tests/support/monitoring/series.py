@@ -78,7 +78,13 @@ _GPUS: Final = f'ray_resources{{{_WHO}, Name="GPU", State="USED", NodeAddress="a
 _PREEMPTED: Final = f'ray_vllm_num_preemptions_total{{{_WHO}, replica="r1", engine="0"}}'
 _QUEUED: Final = f'ray_serve_deployment_queued_queries{{{_DEPLOYMENT}, handle="h"}}'
 _ASKED: Final = f"ray_serve_autoscaling_target_replicas{{{_DEPLOYMENT}}}"
-_STARTS: Final = f"ray_serve_deployment_replica_starts_total{{{_DEPLOYMENT}}}"
+
+
+def _started(replica: str) -> str:
+    return f'ray_serve_deployment_replica_starts_total{{{_DEPLOYMENT}, replica="{replica}"}}'
+
+
+_STARTS: Final = _started("r1")
 _LEADING: Final = 'llmpipeline_leading{pod="a"}'
 _STANDBY: Final = 'llmpipeline_leading{pod="b"}'
 
@@ -90,6 +96,30 @@ CASES: Final = (
         15,
     ),
     Case("LLMPipelineNotAvailable", "its first start takes long", {_condition("available"): "0x60"}, 50, fires=False),
+    Case(
+        "LLMPipelineNotAvailable",
+        "for a day",
+        {_condition("available", "AppsRunning"): "1x9 stale", _condition("available", "NoEndpoints"): "_x9 0x1500"},
+        1400,
+    ),
+    Case(
+        "LLMPipelineNotAvailable",
+        "an update in place",
+        {_condition("available", "AppsRunning"): "1x9 stale", _condition("available", "AppsDeploying"): "_x9 0x20"},
+        20,
+        fires=False,
+    ),
+    Case(
+        "LLMPipelineNotAvailable",
+        "it starts after it was suspended",
+        {
+            _condition("available", "AppsRunning"): "1x9 stale",
+            _condition("available", "Suspended"): "_x9 0x10 stale",
+            _condition("available", "NoEndpoints"): "_x20 0x20",
+        },
+        30,
+        fires=False,
+    ),
     Case(
         "LLMPipelineNotAvailable",
         "it was suspended",
@@ -106,6 +136,13 @@ CASES: Final = (
     ),
     Case("LLMPipelineNotReady", "for more than an hour", {_condition("ready"): "0x90"}, 70),
     Case("LLMPipelineNotReady", "a short update", {_condition("ready"): "0x20 1x90"}, 70, fires=False),
+    Case(
+        "LLMPipelineNotReady",
+        "a stalled one has an alert of its own",
+        {_condition("ready"): "0x90", _condition("stalled"): "1x90"},
+        80,
+        fires=False,
+    ),
     Case("LLMPipelineNotReady", "suspended", {_condition("ready", "Suspended"): "0x90"}, 80, fires=False),
     Case("LLMPipelineRejected", "a mistake", {_condition("accepted", "InvalidSpec"): "0x20"}, 10),
     Case("LLMPipelineRejected", "no mistake", {_condition("accepted", "Valid"): "1x20"}, 10, fires=False),
@@ -156,23 +193,56 @@ CASES: Final = (
         30,
         fires=False,
     ),
-    Case("LLMPipelineReplicasRestarting", "three times", {_ASKED: "1x40", _STARTS: "1x10 2 3 4 4x20"}, 15),
     Case(
         "LLMPipelineReplicasRestarting",
-        "scaling",
-        {_ASKED: "1x10 4x20", _STARTS: "1x10 2 3 4 4x20"},
-        15,
+        "three times",
+        {
+            _ASKED: "1x60",
+            _STARTS: "1x20 stale",
+            _started("r2"): "_x20 1x3 stale",
+            _started("r3"): "_x24 1x3 stale",
+            _started("r4"): "_x28 1x30",
+        },
+        32,
+    ),
+    Case(
+        "LLMPipelineReplicasRestarting",
+        "a first start",
+        {_ASKED: "_x20 2x20", _STARTS: "_x20 1x20", _started("r2"): "_x20 1x20"},
+        25,
         fires=False,
     ),
     Case(
         "LLMPipelineReplicasRestarting",
-        "an update",
+        "scaling",
+        {_ASKED: "1x20 3x20", _STARTS: "1x40", _started("r2"): "_x20 1x20", _started("r3"): "_x20 1x20"},
+        25,
+        fires=False,
+    ),
+    Case(
+        "LLMPipelineReplicasRestarting",
+        "an update in place",
         {
-            _ASKED: "2x40",
-            _STARTS: "2x10 3 4 5 6 6x20",
-            _condition("reconciling", "Deploying"): "0x10 1x4 0x20",
+            _ASKED: "2x60",
+            _STARTS: "1x20 stale",
+            _started("r2"): "_x20 1x20",
+            _started("r3"): "_x20 1x20",
+            _condition("reconciling", "Deploying"): "0x20 1x4 0x20",
         },
-        15,
+        25,
+        fires=False,
+    ),
+    Case(
+        "LLMPipelineReplicasRestarting",
+        "a new Ray cluster",
+        {
+            _ASKED.replace("}", ', ray_io_cluster="a"}'): "2x60",
+            _ASKED.replace("}", ', ray_io_cluster="b"}'): "_x20 2x20",
+            _STARTS.replace("}", ', ray_io_cluster="a"}'): "1x60",
+            _started("r2").replace("}", ', ray_io_cluster="b"}'): "_x20 1x20",
+            _started("r3").replace("}", ', ray_io_cluster="b"}'): "_x20 1x20",
+        },
+        25,
         fires=False,
     ),
     Case("LLMPipelineGpusIdle", "no request for hours", {_GPUS: "4x300", _requests(200): "5x300"}, 200),
@@ -244,6 +314,13 @@ CASES: Final = (
         {_QUEUED: "0+5x40"},
         30,
     ),
+    Case(
+        "LLMPipelineQueueGrowing",
+        "it goes up and down",
+        {_QUEUED: "50 51 52 53 54 55 54 53 52 51 50 51 52 53 54 55 54 53 52 51"},
+        15,
+        fires=False,
+    ),
     Case("LLMPipelineQueueGrowing", "always full, and bounded", {_QUEUED: "50x40"}, 30, fires=False),
     Case("LLMPipelineQueueGrowing", "now and then", {_QUEUED: "0 9 0 9 0 9 0 9 0x40"}, 8, fires=False),
     Case("LLMPipelinePreemptions", "one a second", {_PREEMPTED: "0+60x40", _HEALTHY: "1x40"}, 30),
@@ -284,6 +361,12 @@ CASES: Final = (
     Case("LLMPipelineOperatorDown", "no replica is scraped", {"up": "1x20"}, 10),
     Case("LLMPipelineOperatorDown", "a standby is left", {_STANDBY: "0x20"}, 10, fires=False),
     Case("LLMPipelineNoLeader", "two standbys", {_LEADING: "0x20", _STANDBY: "0x20"}, 10),
+    Case(
+        "LLMPipelineNoLeader",
+        "in one of two installations",
+        {'llmpipeline_leading{namespace="a"}': "1x20", 'llmpipeline_leading{namespace="b"}': "0x20"},
+        10,
+    ),
     Case("LLMPipelineNoLeader", "a failover", {_LEADING: "1x5 stale", _STANDBY: "0x6 1x20"}, 10, fires=False),
     Case("LLMPipelineQueueOverdue", "three minutes", {'llmpipeline_queue_oldest_seconds{pod="a"}': "180x20"}, 10),
     Case(
