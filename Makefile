@@ -11,7 +11,7 @@ HACK := PYTHONPATH=tests $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: images image-operator image-base image-cpu image-gpu sbom scan kind-up kind-down e2e docs
-.PHONY: help setup quickstart test test-fast test-stand-in lint format verify generate golden lock bench bench-apps faults truth control-plane control-plane-binaries clean
+.PHONY: help setup quickstart test test-fast test-stand-in lint format verify generate golden lock bench bench-apps faults truth monitoring-check dashboards control-plane control-plane-binaries clean
 
 help: ## Say what there is to make.
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ quickstart: setup ## Serve the sample on this machine, with tiny random models.
 	$(BIN)/llmpipeline serve -f manifests/samples/quickstart.yaml --tiny-models
 
 test: setup lint verify docs ## Lint, and run every test; those on a cluster where E2E_KUBECONFIG names one.
-	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(BIN)/python -m pytest $(FAST) tests/chart tests/control_plane $(FAULTS) tests/e2e tests/apps
+	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(BIN)/python -m pytest $(FAST) tests/chart tests/control_plane $(FAULTS) tests/e2e tests/apps tests/monitoring
 
 test-stand-in: setup ## What tests with KubeRay's CRDs, with our stand-in for them: as where they cannot be fetched.
 	KUBERAY_CRDS=tests/support/kuberay/stand_in $(BIN)/python -m pytest -q $(FAST) tests/control_plane
@@ -68,6 +68,12 @@ lock: setup ## Resolve the pinned requirements again.
 
 faults: setup ## Every fault between the operator and the API server, with 20 seeds each (half an hour).
 	FAULT_SEEDS=$${FAULT_SEEDS:-20} $(BIN)/python -m pytest -q tests/faults
+
+monitoring-check: setup ## Test dashboards and alerts: promtool, and a live pipeline that a real Prometheus scrapes (6 minutes).
+	$(BIN)/python -m pytest -q tests/monitoring
+
+dashboards: setup ## Draw the dashboards for the docs from the Prometheus at URL.
+	$(HACK) hack/draw_dashboards.py $(URL)
 
 truth: setup ## Make each fault of the corpus on the cluster of KUBECONFIG, and see whether its cause is named.
 	$(HACK) hack/truth.py $(ARGS)

@@ -1,4 +1,4 @@
-"""Draws the dashboards from a Prometheus that has data, for the docs: hack/draw_dashboards.py URL.
+"""Draws the dashboards for the docs from a Prometheus that has data: hack/draw_dashboards.py URL.
 
 Grafana itself draws in a browser. These pictures show the same panels with the same queries, and are made to be looked
 at: by us after a change, and by readers of docs/how-to/monitor.md.

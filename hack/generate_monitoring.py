@@ -1,4 +1,4 @@
-"""What Grafana and Prometheus load: dashboards, alert rules and scrape configurations, for the chart and without it."""
+"""What Grafana and Prometheus load: dashboards, alert rules and scrape configurations, with the chart and without it."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -119,7 +119,7 @@ _REPLICAS: Final = Section(
         lines(
             "Time to start a replica",
             "s",
-            "Mean. Most of it is the model, which the row of model loads divides.",
+            "Mean. Most of it is the model: fetch brings its files to the node, load reads them.",
             (
                 (
                     "sum by (app, deployment) (ray_serve_replica_initialization_latency_ms_sum"
@@ -129,7 +129,10 @@ _REPLICAS: Final = Section(
                 _DEPLOYMENT,
             ),
             (
-                f"max by (app, deployment, model, step) (ray_llmpipeline_model_load_seconds{_AUTOSCALING})",
+                (
+                    f"sum by (app, deployment, model, step) (ray_llmpipeline_model_load_seconds_sum{_AUTOSCALING}) / "
+                    f"sum by (app, deployment, model, step) (ray_llmpipeline_model_load_seconds_count{_AUTOSCALING})"
+                ),
                 "{{app}} {{deployment}} {{step}} {{model}}",
             ),
         ),

@@ -77,6 +77,7 @@ OPENED = {"policy": {"egress": "Closed", "egressTo": [{"name": "all", "cidr": "1
         ("http://localhost:4318", CLOSED, False, False),
         ("http://10.1.2.3:4318", CLOSED, True, False),
         ("http://otel:99999", {}, True, False),
+        ("http://[0]:4318", {}, True, False),
     ],
 )
 def test_a_closed_egress(endpoint: str, network: dict[str, Any], wrong: bool, noted: bool) -> None:

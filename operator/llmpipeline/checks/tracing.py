@@ -9,16 +9,17 @@ from llmpipeline.problems import Problem
 
 
 def problems(spec: Spec) -> Iterator[Problem]:
-    """A port that is none, and a receiver that the pipeline's own network policy closes off."""
+    """An address or a port that is none, and a receiver that the pipeline's own network policy closes off."""
     tracing = spec.monitoring.tracing if spec.monitoring else None
     if not tracing:
         return
     where = ("spec", "monitoring", "tracing", "endpoint")
-    url = urlsplit(tracing.endpoint)
     try:
+        url = urlsplit(tracing.endpoint)
         _ = url.port
     except ValueError:
-        yield Problem(where, "the port is not a port number", "give one from 1 to 65535")
+        message = "the host or the port is not valid"
+        yield Problem(where, message, "give an IPv6 address in the brackets, and a port from 1 to 65535")
         return
     policy = spec.network.policy if spec.network else None
     # A policy sees addresses and ports of Pods, and this is often the name of a Service: so no more can be known.

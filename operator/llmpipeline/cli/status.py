@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from llmpipeline import conditions, names
 from llmpipeline.api.status import Status
+from llmpipeline.cli import slo as objectives
 from llmpipeline.cli.connection import why
 from llmpipeline.cli.options import INTERRUPTED, NEGATIVE, OUTPUT, UNREACHABLE, as_json, command, fail, wants_colour
 from llmpipeline.cli.pipeline_name import complete, plain
@@ -30,6 +32,7 @@ Say = Callable[[str], None]
     "llmpipeline status -A                             # and of all others",
     "llmpipeline status reviews -n ml --watch",
     "llmpipeline status reviews --wait 600 && curl ...",
+    "llmpipeline status chat --slo --prometheus http://localhost:9090",
 )
 @click.argument("name", required=False, shell_complete=complete)
 @click.option("-n", "--namespace", help="The pipeline's namespace. Default: that of the kubeconfig's context.")
@@ -45,6 +48,15 @@ Say = Callable[[str], None]
     show_default=True,
     help="The condition that must be true for exit code 0.",
 )
+@click.option("--slo", is_flag=True, help="Compare the objectives of each app with what Prometheus measured.")
+@click.option(
+    "--prometheus",
+    metavar="URL",
+    envvar=objectives.VARIABLE,
+    show_envvar=True,
+    help="Where --slo reaches Prometheus, such as http://localhost:9090.",
+)
+@click.option("--window", default="1h", show_default=True, help="How far --slo looks back, such as 5m, 1h or 7d.")
 @OUTPUT
 def status(
     name: str | None,
@@ -54,6 +66,9 @@ def status(
     watch: bool,
     seconds: int | None,
     condition: str,
+    slo: bool,
+    prometheus: str | None,
+    window: str,
     output: str,
 ) -> None:
     """Report what works of a pipeline, what does not, and why. Without a name: of all in the namespace.
@@ -61,6 +76,10 @@ def status(
     With --wait, each change is a line on standard error. Exits with 0 if it is ready (or what --wait-for says) at its
     newest generation, and with 1 if it is not or there is none. It ends at once if that cannot come true until somebody
     acts: the spec is rejected, or the change is stalled.
+
+    With --slo, each objective of the apps is compared with what Prometheus measured in the window. Exits with 0 if
+    every objective with data is met, with 1 if one is not or none has data, and with 3 if Prometheus cannot be reached
+    or rejects the query.
     """
     if name is None and (watch or seconds):
         raise click.UsageError("--watch and --wait need the NAME of a pipeline")
@@ -68,11 +87,20 @@ def status(
         raise click.UsageError("-A shows every pipeline: leave out the NAME, or take -n")
     if watch and seconds:
         raise click.UsageError("--watch shows changes until Ctrl-C, and --wait ends: take one of them")
+    if slo:
+        if name is None or watch or _is_given("seconds", "condition"):
+            raise click.UsageError("--slo needs the NAME of one pipeline, and no --watch, --wait or --wait-for")
+        prometheus = objectives.checked(prometheus, window)
+    elif _is_given("prometheus", "window"):
+        raise click.UsageError("--prometheus and --window need --slo")
     from llmpipeline.cluster.client import default_namespace
 
     where = None if all_namespaces else namespace or default_namespace(context)
     try:
-        if name is None:
+        if name is not None and prometheus and slo:
+            found = asyncio.run(_read(Key(where or "", plain(name)), context))
+            code = objectives.report(found, prometheus, window, output)
+        elif name is None:
             code = asyncio.run(_list(where, context, condition, output))
         else:
             key = Key(where or "", plain(name))
@@ -82,6 +110,12 @@ def status(
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _is_given(*options: str) -> bool:
+    """Whether one of them is on the command line."""
+    context = click.get_current_context()
+    return any(context.get_parameter_source(option) is ParameterSource.COMMANDLINE for option in options)
 
 
 async def _list(namespace: str | None, context: str | None, condition: str, output: str) -> int:
@@ -111,9 +145,17 @@ async def _one(key: Key, context: str | None, condition: str, output: str, *, wa
                 _show(key, document, output)
         found = await (wait(read, condition, seconds, _note) if seconds else read())
     if found is None:
-        fail(f"there is no pipeline {key.name} in namespace {key.namespace}", NEGATIVE)
+        fail(_missing(key), NEGATIVE)
     _show(key, found, output)
     return 0 if is_true(found, condition) else NEGATIVE
+
+
+async def _read(key: Key, context: str | None) -> Manifest:
+    from llmpipeline.cluster.client import connect
+
+    async with connect(context=context) as cluster:
+        found = await cluster.read(names.KIND, key)
+    return found or fail(_missing(key), NEGATIVE)
 
 
 async def changes(read: Read) -> AsyncIterator[Manifest | None]:
@@ -171,9 +213,13 @@ def is_stalled(document: Manifest) -> bool:
 
 def _show(key: Key, document: Manifest | None, output: str) -> None:
     if document is None:
-        click.echo(f"there is no pipeline {key.name} in namespace {key.namespace}", err=True)
+        click.echo(_missing(key), err=True)
     else:
         _print(as_json(_described(document)) if output == "json" else as_text(document))
+
+
+def _missing(key: Key) -> str:
+    return f"there is no pipeline {key.name} in namespace {key.namespace}"
 
 
 def _described(document: Manifest) -> Manifest:

@@ -66,7 +66,7 @@ def runbook(alert: str) -> str:
 
 
 def groups() -> list[dict[str, Any]]:
-    """The groups of rules, for a rule file or a PrometheusRule."""
+    """The groups of rules as a rule file and a PrometheusRule have them."""
     named = (("pipelines", PIPELINES), ("requests", REQUESTS), ("operator", OPERATOR))
     return [{"name": f"llmpipeline-{name}", "rules": [alert.rule() for alert in alerts]} for name, alerts in named]
 

@@ -119,14 +119,16 @@ def vllm_gauge(metric: str, scope: Scope, by: str = APP, how: str = "sum") -> st
     return _with_app(_series(f"ray_vllm_{metric}", Scope(scope.pipeline)), scope, by, how)
 
 
-def vllm_quantile(number: float, metric: str, scope: Scope, window: str, by: str = APP) -> str:
-    """A quantile of one of vLLM's histograms, in its own unit."""
+def vllm_quantile(
+    number: float, metric: str, scope: Scope, window: str, by: str = APP, since: str = _GONE_AFTER
+) -> str:
+    """A quantile of one of vLLM's histograms, in its own unit; of replicas that were there within the time `since`."""
     buckets = f"rate({_series(f'ray_vllm_{metric}_bucket', Scope(scope.pipeline))}[{window}])"
-    return f"histogram_quantile({number}, {_with_app(buckets, scope, f'{by}, le')})"
+    return f"histogram_quantile({number}, {_with_app(buckets, scope, f'{by}, le', since=since)})"
 
 
 def quantile(number: float, metric: str, scope: Scope, window: str, by: str) -> str:
-    """A quantile of a histogram of ours."""
+    """A quantile of one of our histograms."""
     return _quantile(number, _series(f"ray_llmpipeline_{metric}_bucket", scope), window, by)
 
 
@@ -146,5 +148,5 @@ def _series(metric: str, scope: Scope, *more: str) -> str:
 
 
 def metric_names(expression: str) -> set[str]:
-    """The names of the metrics in a query of ours."""
+    """The names of the metrics in one of our queries."""
     return set(_METRIC.findall(_LABELS.sub("", expression)))
