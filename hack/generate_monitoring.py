@@ -1,4 +1,4 @@
-"""What Grafana and Prometheus load: dashboards, alert rules and scrape configurations, with the chart and without it."""
+"""What Grafana and Prometheus load: dashboards, alert rules, scrape configurations."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("optional_crds", "operator")
 
 @pytest.fixture(scope="module")
 def optional_crds(admin: Admin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Those of HTTPRoutes, PodMonitors and PrometheusRules: not the real ones, which are megabytes, but with real objects of them."""
+    """Those of kinds that most clusters lack: not the real ones, which are megabytes, but with real objects of them."""
     import yaml
 
     file = tmp_path_factory.mktemp("crds") / "optional.yaml"

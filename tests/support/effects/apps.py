@@ -200,7 +200,7 @@ def of_apps() -> Iterator[Row]:
 def _of_objectives() -> Iterator[Row]:
     """They are in a companion object alone, where one is asked for."""
     app = {"name": "app", "generate": {"model": MODEL}}
-    monitored = {"monitoring": {"prometheusRule": {}}}
+    monitored: Document = {"monitoring": {"prometheusRule": {}}}
     for one in inside(
         "objectives",
         [
