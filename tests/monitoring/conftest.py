@@ -5,8 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from support.control_plane import Admin, ControlPlane, install_crds
+from support.control_plane.assets import PROMETHEUS, PROMTOOL, build_once
 from support.kuberay.crds import kuberay_crds
 from support.repository import CRDS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built() -> None:
+    """Prometheus and promtool, before a Ray takes the CPUs that building them needs."""
+    for binary in (PROMETHEUS, PROMTOOL):
+        build_once(binary)
 
 
 @pytest.fixture(scope="session")
