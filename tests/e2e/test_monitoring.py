@@ -1,4 +1,4 @@
-"""The shipped scrape configuration on a cluster: a real Prometheus finds the operators and, with KubeRay, the Ray Pods."""
+"""The shipped scrape configuration on a cluster: a Prometheus finds the operators and, with KubeRay, the Ray Pods."""
 
 from collections.abc import Iterator
 
