@@ -16,7 +16,8 @@ from llmpipeline.api.openai import OpenAI
 from llmpipeline.api.traffic_split import TrafficSplit
 from llmpipeline_serve.contract.hello import HelloArgs
 
-Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
+# The buckets of Prometheus end at ten minutes, so of a longer time nobody could say whether it is kept.
+Milliseconds = Annotated[int, Field(ge=1, le=300_000)]
 
 
 class Hello(Deployment, AppKind):

@@ -13,6 +13,12 @@ from llmpipeline_serve.contract import environment as shared
 _NICENESS: Final = {"RAY_worker_niceness": "0"}
 # Nothing is reported outside the cluster. Users who want that set these in `ray.environment`.
 _SILENT: Final = {"RAY_USAGE_STATS_ENABLED": "0", "VLLM_NO_USAGE_STATS": "1"}
+# Ray's own buckets end at 10 s and then at 60 s, where most answers of language models end: of those a quantile would be
+# a guess. In milliseconds.
+LATENCY_BUCKETS: Final = {
+    "RAY_SERVE_REQUEST_LATENCY_BUCKETS_MS": "5,10,20,50,100,200,300,500,750,1000,1500,2000,3000,5000,7500,10000,15000,"
+    "20000,30000,45000,60000,120000,300000,600000"
+}
 # HAProxy instead of Serve's Python proxy; docs/measurements.md has the figures.
 _HAPROXY: Final = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -47,7 +53,7 @@ def tracing_variables(pipeline: LLMPipeline) -> dict[str, str]:
 def variables(pipeline: LLMPipeline, plan: Plan) -> list[dict[str, Any]]:
     """All of them as a container has them. The user's replace ours of the same name."""
     ray = pipeline.spec.ray
-    switches = _SILENT | (ray_variables(ray.version) if ray.performance == "Optimized" else {})
+    switches = _SILENT | LATENCY_BUCKETS | (ray_variables(ray.version) if ray.performance == "Optimized" else {})
     switches |= tracing_variables(pipeline)
     secrets = dict.fromkeys(secret for app in plan.applications for secret in app.secrets)
     ours = [

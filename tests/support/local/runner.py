@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from llmpipeline.render.environment import ray_variables
+from llmpipeline.render.environment import LATENCY_BUCKETS, ray_variables
 from llmpipeline.render.serve_config import serve_config
 from support.child_process import free_port
 from support.pipelines import RAY_VERSION, desired_of, pipeline, sample
@@ -46,7 +46,7 @@ def rendered(*apps: dict[str, Any]) -> list[dict[str, Any]]:
 
 def as_in_pods() -> dict[str, str]:
     """Return the variables of a cluster's Ray Pods, with HAProxy's own ports apart from any other's on this machine."""
-    return ray_variables(RAY_VERSION) | {
+    return ray_variables(RAY_VERSION) | LATENCY_BUCKETS | {
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
         # A loaded machine may take longer than the five seconds after which HAProxy would be given up.
