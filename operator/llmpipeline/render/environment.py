@@ -13,8 +13,8 @@ from llmpipeline_serve.contract import environment as shared
 _NICENESS: Final = {"RAY_worker_niceness": "0"}
 # Nothing is reported outside the cluster. Users who want that set these in `ray.environment`.
 _SILENT: Final = {"RAY_USAGE_STATS_ENABLED": "0", "VLLM_NO_USAGE_STATS": "1"}
-# Ray's own buckets end at 10 s and then at 60 s, where most answers of language models end: of those a quantile would be
-# a guess. In milliseconds.
+# Of Ray's own buckets one ends at 10 s and the next at 60 s. Most answers of language models end between the two, and a
+# quantile of them would be a guess. In milliseconds.
 LATENCY_BUCKETS: Final = {
     "RAY_SERVE_REQUEST_LATENCY_BUCKETS_MS": "5,10,20,50,100,200,300,500,750,1000,1500,2000,3000,5000,7500,10000,15000,"
     "20000,30000,45000,60000,120000,300000,600000"
