@@ -46,14 +46,18 @@ def rendered(*apps: dict[str, Any]) -> list[dict[str, Any]]:
 
 def as_in_pods() -> dict[str, str]:
     """Return the variables of a cluster's Ray Pods, with HAProxy's own ports apart from any other's on this machine."""
-    return ray_variables(RAY_VERSION) | LATENCY_BUCKETS | {
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
-        # A loaded machine may take longer than the five seconds after which HAProxy would be given up.
-        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
-        # Half a minute where a cluster's load balancers must hear of it; here nobody has to.
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
-    }
+    return (
+        ray_variables(RAY_VERSION)
+        | LATENCY_BUCKETS
+        | {
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+            # A loaded machine may take longer than the five seconds after which HAProxy would be given up.
+            "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+            # Half a minute where a cluster's load balancers must hear of it; here nobody has to.
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        }
+    )
 
 
 class Runner:
