@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from llmpipeline.kuberay.conventions import METRICS_PORTS
+from llmpipeline.kuberay.conventions import METRICS_PORT
 from support.cache import AssetsError
 from support.e2e import prometheus
 from support.e2e.installation import NAMESPACE, Images, Installation, note
@@ -45,9 +45,7 @@ def test_a_pipeline_has_its_own_namespace_in_the_operators_metrics(
 
 
 @pytest.mark.usefixtures("needs_kuberay")
-def test_every_port_of_every_ray_pod_is_a_target(
-    kube: Kube, found: ClusterPrometheus, images: Images, namespace: str
-) -> None:
+def test_every_ray_pod_is_a_target(kube: Kube, found: ClusterPrometheus, images: Images, namespace: str) -> None:
     """What the PodMonitor selects, by the same labels and the same ports."""
     make_code(kube, namespace)
     app = {"name": "hello", "hello": {"resources": {"cpus": "100m"}}}
@@ -67,6 +65,5 @@ def test_every_port_of_every_ray_pod_is_a_target(
     }
     note(f"Prometheus in the cluster: targets of a pipeline {sorted(ports)}")
     assert {it["health"] for it in targets} == {"up"}
-    assert {port for kind, port in ports if kind == "head"} == set(METRICS_PORTS.values())
-    assert {port for kind, port in ports if kind == "worker"} == {METRICS_PORTS["metrics"]}
+    assert ports == {("head", METRICS_PORT), ("worker", METRICS_PORT)}
     assert all(it["labels"]["ray_io_cluster"].startswith("scraped-") for it in targets)

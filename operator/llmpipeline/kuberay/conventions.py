@@ -19,8 +19,10 @@ LABEL_SERVES: Final = "ray.io/serve"
 # The environment variable of Ray's containers that has the token, from a Secret.
 TOKEN_VARIABLE: Final = "RAY_AUTH_TOKEN"
 
-# The names of the ports that its Pods have metrics on: Ray's own, the autoscaler's and the dashboard's.
-METRICS_PORTS: Final = {"metrics": 8080, "as-metrics": 44217, "dash-metrics": 44227}
+# The port that every Ray Pod has metrics on; KubeRay declares it in the container, by this name. The head has metrics
+# of the autoscaler and of the dashboard on two more ports, which nobody declares, so no PodMonitor finds them.
+METRICS_PORT_NAME: Final = "metrics"
+METRICS_PORT: Final = 8080
 
 # On the operator's Pods.
 OPERATOR_LABELS: Final = {"app.kubernetes.io/name": "kuberay-operator"}

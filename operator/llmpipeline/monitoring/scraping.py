@@ -6,7 +6,7 @@ One source for the PodMonitor and for the configuration of a plain Prometheus.
 from typing import Any, Final
 
 from llmpipeline import names
-from llmpipeline.kuberay.conventions import LABEL_CLUSTER, METRICS_PORTS
+from llmpipeline.kuberay.conventions import LABEL_CLUSTER, METRICS_PORT_NAME
 
 # From labels of a Pod to labels of its series. Ray's own dashboards tell clusters apart by `ray_io_cluster`.
 TARGET_LABELS: Final = {
@@ -43,7 +43,7 @@ def scrape_config() -> dict[str, Any]:
             {"source_labels": [f"{pod}_label_{_as_label(names.LABEL_PIPELINE)}"], "regex": ".+", "action": "keep"},
             {
                 "source_labels": [f"{pod}_container_port_name"],
-                "regex": "|".join(METRICS_PORTS),
+                "regex": METRICS_PORT_NAME,
                 "action": "keep",
             },
             {"source_labels": [f"{pod}_phase"], "regex": "Succeeded|Failed", "action": "drop"},

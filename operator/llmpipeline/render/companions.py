@@ -5,7 +5,7 @@ from pydantic.alias_generators import to_camel
 from llmpipeline import names
 from llmpipeline.api.companions import Gateway, PodMonitor, PrometheusRule
 from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.kuberay.conventions import LABEL_NODE_TYPE, METRICS_PORTS, serve_service
+from llmpipeline.kuberay.conventions import LABEL_NODE_TYPE, METRICS_PORT_NAME, serve_service
 from llmpipeline.monitoring import objectives, scraping
 from llmpipeline.names import Manifest, without_none
 from llmpipeline.plan.plan import Plan
@@ -51,10 +51,10 @@ def _pod_monitor(pipeline: LLMPipeline, monitor: PodMonitor) -> Manifest:
         "relabelings": [_camel(it) for it in scraping.target_relabelings()],
         "metricRelabelings": [_camel(it) for it in scraping.series_relabelings()],
     }
-    endpoints = [{"port": port, "interval": f"{monitor.interval_seconds}s", **relabelings} for port in METRICS_PORTS]
+    endpoint = {"port": METRICS_PORT_NAME, "interval": f"{monitor.interval_seconds}s", **relabelings}
     spec = {
         "selector": {"matchLabels": {names.LABEL_PIPELINE: pipeline.metadata.name}},
-        "podMetricsEndpoints": endpoints,
+        "podMetricsEndpoints": [endpoint],
     }
     return _manifest("monitoring.coreos.com/v1", "PodMonitor", pipeline, spec, monitor.labels)
 

@@ -5,7 +5,7 @@ from typing import Final
 from llmpipeline import names
 from llmpipeline.api.companions import Destination, NetworkPolicy, Peer
 from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.kuberay.conventions import LABEL_NODE_TYPE, METRICS_PORTS, OPERATOR_LABELS
+from llmpipeline.kuberay.conventions import LABEL_NODE_TYPE, METRICS_PORT, OPERATOR_LABELS
 from llmpipeline.names import Manifest
 from llmpipeline.plan.plan import Plan
 from llmpipeline.render.metadata import metadata
@@ -52,7 +52,7 @@ def _ingress(pipeline: LLMPipeline, policy: NetworkPolicy, platform: Platform) -
     ]
     monitoring = pipeline.spec.monitoring
     if monitoring and monitoring.pod_monitor:
-        rules.append({"from": [{"namespaceSelector": {}}], "ports": _tcp(*METRICS_PORTS.values())})
+        rules.append({"from": [{"namespaceSelector": {}}], "ports": _tcp(METRICS_PORT)})
     return rules
 
 
