@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.cache import AssetsError
 from support.control_plane import Admin, ControlPlane, install_crds
 from support.control_plane.assets import PROMETHEUS, PROMTOOL, build_once
 from support.kuberay.crds import kuberay_crds
@@ -13,8 +14,11 @@ from support.repository import CRDS
 @pytest.fixture(scope="session", autouse=True)
 def built() -> None:
     """Prometheus and promtool, before a Ray takes the CPUs that building them needs."""
-    for binary in (PROMETHEUS, PROMTOOL):
-        build_once(binary)
+    try:
+        for binary in (PROMETHEUS, PROMTOOL):
+            build_once(binary)
+    except AssetsError as error:
+        pytest.skip(f"Prometheus cannot be built here, which needs Go 1.26.7 or newer: {error}")
 
 
 @pytest.fixture(scope="session")
