@@ -70,9 +70,9 @@ def operator(
 
 
 @pytest.fixture(scope="module")
-def load(runner: Runner) -> Iterator[live.Load]:
-    with live.Load(runner) as load:
-        yield load
+def load(runner: Runner) -> Iterator[None]:
+    with live.Load(runner):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def found(
     operator_port: int,
     admin: Admin,
     tmp_path_factory: pytest.TempPathFactory,
-    load: live.Load,
+    load: None,
 ) -> Iterator[Prometheus]:
     """A Prometheus that has scraped all of it for a while."""
     rules = tmp_path_factory.mktemp("rules") / "objectives.yaml"
@@ -220,8 +220,7 @@ def test_tokens_add_up(found: Prometheus) -> None:
     assert out == pytest.approx(whole, rel=0.05)
 
 
-def test_replicas_that_die_and_replicas_that_are_missing(found: Prometheus, runner: Runner, load: live.Load) -> None:
-    load.stop()  # so that engines start fast
+def test_replicas_that_die_and_replicas_that_are_missing(found: Prometheus, runner: Runner) -> None:
     restarting = alert("LLMPipelineReplicasRestarting")
     for _ in range(3):
         _kill_engine(runner)

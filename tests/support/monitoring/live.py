@@ -95,7 +95,7 @@ class Load:
             lambda: self._leave("write", {"prompt": _PROMPT, "max_tokens": 200, "ignore_eos": True, "stream": True}),
             *[lambda: self._ask("batch", {"text": "A text."})] * 2,
             lambda: self._ask("write", {"prompt": _PROMPT, "max_tokens": 20}),
-            *[lambda: self._ask("small", {"prompt": _PROMPT * 3, "max_tokens": 100, "ignore_eos": True})] * 3,
+            *[lambda: self._ask("small", {"prompt": _PROMPT * 3, "max_tokens": 100, "ignore_eos": True})] * 5,
         ]
         self._threads = [threading.Thread(target=self._repeat, args=(one,), daemon=True) for one in work]
 
@@ -105,10 +105,6 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Ask no more, and return when the last answers are here."""
         self._over.set()
         for thread in self._threads:
             thread.join(60)
@@ -117,7 +113,7 @@ class Load:
         while not self._over.is_set():
             with contextlib.suppress(OSError, http.client.HTTPException):
                 one()
-            time.sleep(0.5)
+            time.sleep(0.3)
 
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> None:
         ask(f"{self._url}/{path}", body, method="GET" if body is None else "POST")
