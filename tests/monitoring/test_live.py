@@ -146,6 +146,13 @@ def test_every_metric_that_we_ask_for_exists(found: Prometheus) -> None:
 
 @pytest.mark.parametrize("name", boards.boards())
 def test_every_panel_shows_something(found: Prometheus, name: str) -> None:
+    with contextlib.suppress(AssertionError):
+        until(lambda: not _empty(found, name), 120)
+    assert _empty(found, name) == set()
+
+
+def _empty(found: Prometheus, name: str) -> set[str]:
+    """The panels of a dashboard that show nothing, though they should."""
     content = boards.boards()[name]
     values = boards.chosen(content, found, CHOSEN)
     empty = set()
@@ -155,22 +162,18 @@ def test_every_panel_shows_something(found: Prometheus, name: str) -> None:
         if not shown and query.title not in GPU_PANELS | YOUNG_PANELS and not metric_names(expression) & RECORDED:
             empty.add(query.title)
         assert all(value == value for _, value in shown) or "histogram_quantile" in expression, query.title
-    assert empty == set()
+    return empty
 
 
 def test_an_alert_is_silent_where_nothing_is_wrong(found: Prometheus) -> None:
-    """`everything` is available; errors are of the apps that fail by design, and preemptions of the small cache."""
+    """Other apps fail by design, have too small a KV cache, or scale just now."""
     loud = {
-        rule["alert"]
+        (rule["alert"], labels.get("app"))
         for rule in boards.rules()
-        if any(labels.get("pipeline") == live.PIPELINE for labels, _ in found.query(alert(rule["alert"])))
+        for labels, _ in found.query(alert(rule["alert"]))
+        if labels.get("pipeline") == live.PIPELINE and labels.get("app") in (None, "hello-b", "chat", "batch")
     }
-    assert loud <= {
-        "LLMPipelineErrorBudgetBurnFast",
-        "LLMPipelineErrorBudgetBurnSlow",
-        "LLMPipelinePreemptions",
-        "LLMPipelineReplicasRestarting",  # the second replica of `hello` was started by autoscaling a moment ago
-    }
+    assert loud == set()
 
 
 def test_alerts_of_requests_fire_for_the_apps_that_fail(found: Prometheus) -> None:
@@ -178,10 +181,12 @@ def test_alerts_of_requests_fire_for_the_apps_that_fail(found: Prometheus) -> No
     # Those with an objective of their own are left to it.
     assert apps == set()
     own = 'ALERTS{alertname="LLMPipelineErrorBudgetBurnFast"}'
-    until(lambda: {labels["app"] for labels, _ in found.query(own)} == {"flaky", "split", "analyze"}, 60)
-    until(lambda: {labels["app"] for labels, _ in found.query(alert("LLMPipelinePreemptions"))} == {"small"}, 60)
+    # On a machine that has too much to do, requests to models may fail too; those to a greeting do not.
+    until(lambda: {labels["app"] for labels, _ in found.query(own)} >= {"flaky", "split", "analyze"}, 180)
+    assert "hello-b" not in {labels["app"] for labels, _ in found.query(own)}
+    until(lambda: {labels["app"] for labels, _ in found.query(alert("LLMPipelinePreemptions"))} == {"small"}, 180)
     slow = 'ALERTS{alertname="LLMPipelineLatencyHigh"}'
-    assert "write" in {labels["app"] for labels, _ in found.query(slow)}
+    until(lambda: "write" in {labels["app"] for labels, _ in found.query(slow)}, 60)
 
 
 def test_alerts_of_conditions_fire_for_the_pipelines_that_have_them(found: Prometheus, admin: Admin) -> None:
@@ -199,25 +204,35 @@ def test_what_a_difference_of_variants_says(found: Prometheus) -> None:
     """`new` fails every third time and `old` never: its interval lies above 0."""
     content = boards.boards()["ab-test"]
     values = boards.chosen(content, found, CHOSEN)
-    shown = {}
-    for query in boards.queries("ab-test", content):
-        if query.panel == "Share of requests that fail":
-            expression = boards.filled_in(query.expression, values, "60s", "60s")
-            for labels, value in found.query(expression):
-                shown[labels["variant"], query.legend.split()[-1]] = value
-    assert 0 < shown["new", "lowest"] < shown["new", "difference"] < shown["new", "highest"] < 1
-    assert shown["new", "difference"] == pytest.approx(1 / 3, abs=0.1)
-    assert shown["old", "difference"] == pytest.approx(0, abs=1e-9)
-    assert shown["old", "lowest"] < 0 < shown["old", "highest"]
+
+    def shown() -> dict[tuple[str, str], float]:
+        return {
+            (labels["variant"], query.legend.split()[-1]): value
+            for query in boards.queries("ab-test", content)
+            if query.panel == "Share of requests that fail"
+            for labels, value in found.query(boards.filled_in(query.expression, values, "60s", "5m"))
+        }
+
+    # The more requests, the narrower the interval.
+    until(lambda: shown()["new", "lowest"] > 0, 120)
+    now = shown()
+    assert now["new", "lowest"] < now["new", "difference"] < now["new", "highest"] < 1
+    assert now["new", "difference"] == pytest.approx(1 / 3, abs=0.15)
+    assert now["old", "difference"] == pytest.approx(0, abs=1e-9)
+    assert now["old", "lowest"] < 0 < now["old", "highest"]
 
 
 def test_tokens_add_up(found: Prometheus) -> None:
     """By app they are what the engines count, though each series of an engine knows its replica alone."""
-    whole = sum(value for _, value in found.query("increase(ray_vllm_generation_tokens_total[60s])"))
-    by_app = found.query(usage.tokens(Scope(), "60s"))
-    assert {labels["app"] for labels, _ in by_app} == {"chat", "small", "write"}
-    out = sum(value for labels, value in by_app if labels["direction"] == "out")
-    assert out == pytest.approx(whole, rel=0.05)
+
+    def added_up() -> bool:
+        whole = sum(value for _, value in found.query("increase(ray_vllm_generation_tokens_total[60s])"))
+        by_app = found.query(usage.tokens(Scope(), "60s"))
+        out = sum(value for labels, value in by_app if labels["direction"] == "out")
+        # Two queries are asked at two times.
+        return {labels["app"] for labels, _ in by_app} == {"chat", "small", "write"} and 0.95 < out / whole < 1.05
+
+    until(added_up, 60)
 
 
 def test_replicas_that_die_and_replicas_that_are_missing(found: Prometheus, runner: Runner) -> None:
