@@ -4,6 +4,12 @@ BIN := .venv/bin
 FAST := tests/unit tests/golden tests/contract
 # Of the faults those that take no longer than minutes; make faults has all of them, with more seeds.
 FAULTS := tests/faults/test_crashes.py tests/faults/test_cluster.py tests/faults/test_hands.py
+# Of the live monitoring check those that make no fault; make monitoring-check has all.
+LIVE := tests/monitoring/test_live.py
+MONITORING := tests/monitoring $(addprefix --deselect $(LIVE)::,test_an_alert_is_silent_where_nothing_is_wrong \
+	test_alerts_of_requests_fire_for_the_apps_that_fail test_alerts_of_conditions_fire_for_the_pipelines_that_have_them \
+	test_what_a_difference_of_variants_says test_tokens_add_up test_replicas_that_die_and_replicas_that_are_missing \
+	test_the_operator_is_missed)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 RAY := 2.60.0
 # Generators and benchmarks share tests/support with the tests.
@@ -31,7 +37,7 @@ quickstart: setup ## Serve the sample on this machine, with tiny random models.
 	$(BIN)/llmpipeline serve -f manifests/samples/quickstart.yaml --tiny-models
 
 test: setup lint verify docs ## Lint, and run every test; those on a cluster where E2E_KUBECONFIG names one.
-	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(BIN)/python -m pytest $(FAST) tests/chart tests/control_plane $(FAULTS) tests/e2e tests/apps tests/monitoring
+	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(BIN)/python -m pytest $(FAST) tests/chart tests/control_plane $(FAULTS) tests/e2e tests/apps $(MONITORING)
 
 test-stand-in: setup ## What tests with KubeRay's CRDs, with our stand-in for them: as where they cannot be fetched.
 	KUBERAY_CRDS=tests/support/kuberay/stand_in $(BIN)/python -m pytest -q $(FAST) tests/control_plane
