@@ -2,16 +2,15 @@
 
 from typing import Final
 
-from dashboards.board import APPS, CHOICE, WINDOW, Board, Section, lines
+from dashboards.board import APPS, CHOICE, IN_APPS, WINDOW, Board, Section, lines
 from llmpipeline.monitoring import queries
 
 _BY: Final = "app, deployment"
 _NAME: Final = "{{app}} {{deployment}}"
-_SCOPE: Final = f"{{{APPS.pipeline}, {APPS.app}}}"
 
 
 def _rate(metric: str) -> str:
-    return f"sum by ({_BY}) (rate(ray_llmpipeline_batch_{metric}{_SCOPE}[{WINDOW}]))"
+    return f"sum by ({_BY}) (rate(ray_llmpipeline_batch_{metric}{IN_APPS}[{WINDOW}]))"
 
 
 BOARD: Final = Board(
@@ -41,7 +40,7 @@ BOARD: Final = Board(
                     "Use of the model",
                     "percentunit",
                     "Share of the time in which the model was called, per replica.",
-                    (f"avg by ({_BY}) (rate(ray_llmpipeline_batch_busy_seconds_total{_SCOPE}[{WINDOW}]))", _NAME),
+                    (f"avg by ({_BY}) (rate(ray_llmpipeline_batch_busy_seconds_total{IN_APPS}[{WINDOW}]))", _NAME),
                     highest=1,
                 ),
                 lines("Items", "short", "Items a second.", (_rate("size_sum"), _NAME)),

@@ -47,6 +47,8 @@ WINDOW: Final = "$__rate_interval"
 # What the variables choose.
 PIPELINE: Final = Scope('namespace="$namespace", pipeline="$pipeline"')
 APPS: Final = Scope('namespace="$namespace", pipeline="$pipeline"', 'app=~"$app"')
+# As it stands behind the name of a metric.
+IN_APPS: Final = f"{{{APPS.pipeline}, {APPS.app}}}"
 _COLUMNS: Final = 24
 
 Kind = Literal["lines", "number", "table"]

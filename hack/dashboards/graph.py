@@ -2,15 +2,14 @@
 
 from typing import Final
 
-from dashboards.board import APPS, CHOICE, WINDOW, Board, Section, lines
+from dashboards.board import APPS, CHOICE, IN_APPS, WINDOW, Board, Section, lines
 from llmpipeline.monitoring import queries
 
-_SCOPE: Final = f"{{{APPS.pipeline}, {APPS.app}}}"
 _NAME: Final = "{{app}} {{node}}"
 
 
 def _outcomes(by: str, outcome: str = "") -> str:
-    chosen = _SCOPE.replace("}", f', outcome=~"{outcome}"}}') if outcome else _SCOPE
+    chosen = IN_APPS.replace("}", f', outcome=~"{outcome}"}}') if outcome else IN_APPS
     return f"sum by ({by}) (rate(ray_llmpipeline_graph_node_requests_total{chosen}[{WINDOW}]))"
 
 

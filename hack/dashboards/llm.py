@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dashboards.board import APPS, CHOICE, WINDOW, Board, Panel, Section, lines
+from dashboards.board import APPS, CHOICE, IN_APPS, WINDOW, Board, Panel, Section, lines
 from llmpipeline.monitoring import objectives, queries
 
 _BY: Final = "app, deployment"
@@ -31,7 +31,7 @@ _FELT: Final = Section(
             "s",
             "From the arrival at the engine. A long queue or long prompts make it grow.",
             (
-                f"{objectives.FIRST_TOKEN_OBJECTIVE}{{{APPS.pipeline}, {APPS.app}}}",
+                f"{objectives.FIRST_TOKEN_OBJECTIVE}{IN_APPS}",
                 "{{app}} objective for p95",
             ),
         ),

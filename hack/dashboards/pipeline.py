@@ -2,12 +2,11 @@
 
 from typing import Final
 
-from dashboards.board import APPS, CHOICE, PIPELINE, WINDOW, Board, Section, lines
+from dashboards.board import APPS, CHOICE, IN_APPS, PIPELINE, WINDOW, Board, Section, lines
 from llmpipeline.monitoring import objectives, queries
 from llmpipeline.monitoring.alerts import ERROR_OBJECTIVE
 
 _DEPLOYMENT: Final = "{{app}} {{deployment}}"
-_AUTOSCALING: Final = f"{{{APPS.pipeline}, {APPS.app}}}"
 
 _REQUESTS: Final = Section(
     "Requests",
@@ -23,7 +22,7 @@ _REQUESTS: Final = Section(
             "percentunit",
             "Share of answers with a status of 500 or above. A stream that breaks off later is not among them.",
             (queries.error_ratio(APPS, WINDOW), "{{app}}"),
-            (f"{ERROR_OBJECTIVE}{_AUTOSCALING}", "{{app}} objective"),
+            (f"{ERROR_OBJECTIVE}{IN_APPS}", "{{app}} objective"),
         ),
         lines(
             "Answers by status",
@@ -39,7 +38,7 @@ _REQUESTS: Final = Section(
                 (queries.latency(number, APPS, WINDOW), f"{{{{app}}}} p{number * 100:g}")
                 for number in (0.5, 0.95, 0.99)
             ),
-            (f"{objectives.LATENCY_OBJECTIVE}{_AUTOSCALING}", "{{app}} objective for p99"),
+            (f"{objectives.LATENCY_OBJECTIVE}{IN_APPS}", "{{app}} objective for p99"),
         ),
     ),
 )
@@ -56,7 +55,7 @@ _LOAD: Final = Section(
             "Requests in replicas",
             "short",
             "In-flight requests. autoscaling.targetOngoingRequests is per replica.",
-            (f"sum by (app, deployment) (ray_serve_replica_processing_queries{_AUTOSCALING})", _DEPLOYMENT),
+            (f"sum by (app, deployment) (ray_serve_replica_processing_queries{IN_APPS})", _DEPLOYMENT),
         ),
         lines(
             "Time in a deployment",
@@ -66,7 +65,7 @@ _LOAD: Final = Section(
             (
                 (
                     "histogram_quantile(0.95, sum by (app, deployment, le) (rate("
-                    f"ray_serve_deployment_processing_latency_ms_bucket{_AUTOSCALING}[{WINDOW}]))) / 1000"
+                    f"ray_serve_deployment_processing_latency_ms_bucket{IN_APPS}[{WINDOW}]))) / 1000"
                 ),
                 _DEPLOYMENT,
             ),
@@ -76,7 +75,7 @@ _LOAD: Final = Section(
             "reqps",
             "Exceptions in the code of a deployment. Empty while there is none.",
             (
-                f"sum by (app, deployment) (rate(ray_serve_deployment_error_counter_total{_AUTOSCALING}[{WINDOW}]))",
+                f"sum by (app, deployment) (rate(ray_serve_deployment_error_counter_total{IN_APPS}[{WINDOW}]))",
                 _DEPLOYMENT,
             ),
         ),
@@ -98,15 +97,15 @@ _REPLICAS: Final = Section(
             "All in-flight and waiting requests, divided by the target for one replica, is the number of replicas "
             "wanted. It is asked for after upscaleDelaySeconds or downscaleDelaySeconds. Empty without autoscaling.",
             (
-                f"sum by (app, deployment) (ray_serve_autoscaling_total_requests{_AUTOSCALING})",
+                f"sum by (app, deployment) (ray_serve_autoscaling_total_requests{IN_APPS})",
                 f"{_DEPLOYMENT} requests",
             ),
             (
-                f"max by (app, deployment) (ray_serve_autoscaling_target_ongoing_requests{_AUTOSCALING})",
+                f"max by (app, deployment) (ray_serve_autoscaling_target_ongoing_requests{IN_APPS})",
                 f"{_DEPLOYMENT} target for a replica",
             ),
             (
-                f"max by (app, deployment) (ray_serve_autoscaling_desired_replicas{_AUTOSCALING})",
+                f"max by (app, deployment) (ray_serve_autoscaling_desired_replicas{IN_APPS})",
                 f"{_DEPLOYMENT} replicas wanted",
             ),
         ),
@@ -123,15 +122,15 @@ _REPLICAS: Final = Section(
             (
                 (
                     "sum by (app, deployment) (ray_serve_replica_initialization_latency_ms_sum"
-                    f"{_AUTOSCALING}) / sum by (app, deployment) (ray_serve_replica_initialization_latency_ms_count"
-                    f"{_AUTOSCALING}) / 1000"
+                    f"{IN_APPS}) / sum by (app, deployment) (ray_serve_replica_initialization_latency_ms_count"
+                    f"{IN_APPS}) / 1000"
                 ),
                 _DEPLOYMENT,
             ),
             (
                 (
-                    f"sum by (app, deployment, model, step) (ray_llmpipeline_model_load_seconds_sum{_AUTOSCALING}) / "
-                    f"sum by (app, deployment, model, step) (ray_llmpipeline_model_load_seconds_count{_AUTOSCALING})"
+                    f"sum by (app, deployment, model, step) (ray_llmpipeline_model_load_seconds_sum{IN_APPS}) / "
+                    f"sum by (app, deployment, model, step) (ray_llmpipeline_model_load_seconds_count{IN_APPS})"
                 ),
                 "{{app}} {{deployment}} {{step}} {{model}}",
             ),

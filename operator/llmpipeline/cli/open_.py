@@ -15,9 +15,9 @@ from llmpipeline.cli.connection import why
 from llmpipeline.cli.options import INTERRUPTED, NEGATIVE, UNREACHABLE, command, fail
 from llmpipeline.cli.pipeline_name import complete, plain
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
+from llmpipeline.kuberay.conventions import DASHBOARD_PORT
 from llmpipeline.names import Key
 
-_DASHBOARD_PORT: Final = 8265
 _FIRST_SECONDS: Final = 60.0
 _FORBIDDEN: Final = 403
 
@@ -54,7 +54,7 @@ def open_command(
 
     key = Key(namespace or default_namespace(context), plain(name))
     wants_browser = dashboard and not no_browser and _has_browser()
-    default = _DASHBOARD_PORT if dashboard else names.SERVE_PORT
+    default = DASHBOARD_PORT if dashboard else names.SERVE_PORT
     with _listening(default if port is None else port) as listening:
         try:
             asyncio.run(_serve(listening, key, context, dashboard=dashboard, wants_browser=wants_browser))

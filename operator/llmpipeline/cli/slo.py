@@ -21,6 +21,7 @@ import click
 
 from llmpipeline.api.parse import parse
 from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.cli.columns import aligned
 from llmpipeline.cli.options import NEGATIVE, UNREACHABLE, as_json, fail, wants_colour
 from llmpipeline.monitoring.slo import FIELDS, Question, Verdict, all_met, is_window, questions, value_of
 from llmpipeline.names import Manifest
@@ -106,8 +107,7 @@ def ask(url: str, question: Question) -> float | None:
 def as_table(verdicts: list[Verdict]) -> str:
     """A line for each objective, under headings."""
     rows = [_HEADINGS, *(_row(verdict) for verdict in verdicts)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = aligned(rows)
     for number, verdict in enumerate(verdicts, start=1):
         said = _MET[verdict.met]
         lines[number] = lines[number].removesuffix(said) + click.style(said, fg=_COLOURS[verdict.met])

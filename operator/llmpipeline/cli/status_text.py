@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from llmpipeline.api.status import Condition, Status
+from llmpipeline.cli.columns import aligned
 from llmpipeline.conditions import Available, Ready, Reconciling, Stalled
 from llmpipeline.names import Manifest
 
@@ -30,10 +31,7 @@ def as_table(documents: list[Manifest], now: datetime, *, namespaces: bool) -> s
     """A line for each pipeline, under headings; with the namespace of each if there are several."""
     rows = [_HEADINGS, *(_row(document, now) for document in documents)]
     shown = [row if namespaces else row[1:] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    return "\n".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown
-    )
+    return "\n".join(aligned(shown))
 
 
 def in_a_line(document: Manifest) -> str:

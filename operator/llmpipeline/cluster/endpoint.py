@@ -8,17 +8,15 @@ operator reads no Secret.
 
 import base64
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from llmpipeline import names
 from llmpipeline.cluster.client import Cluster
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
 from llmpipeline.cluster.ownership import belongs_to, own_raycluster, own_rayservice
-from llmpipeline.kuberay.conventions import LABEL_SERVES, TOKEN_VARIABLE
+from llmpipeline.kuberay.conventions import DASHBOARD_PORT, LABEL_SERVES, TOKEN_VARIABLE
 from llmpipeline.kuberay.service import SUSPENSION, Observed, observe
 from llmpipeline.names import Key, Manifest
-
-DASHBOARD_PORT: Final = 8265
 
 
 class NotThere(Exception):

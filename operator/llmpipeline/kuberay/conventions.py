@@ -24,6 +24,9 @@ TOKEN_VARIABLE: Final = "RAY_AUTH_TOKEN"
 METRICS_PORT_NAME: Final = "metrics"
 METRICS_PORT: Final = 8080
 
+# Of Ray's dashboard, on the head Pod.
+DASHBOARD_PORT: Final = 8265
+
 # On the operator's Pods.
 OPERATOR_LABELS: Final = {"app.kubernetes.io/name": "kuberay-operator"}
 

@@ -22,11 +22,7 @@ def groups(pipeline: LLMPipeline) -> list[dict[str, Any]]:
 
 
 def _rules(pipeline: LLMPipeline, app: App) -> list[dict[str, Any]]:
-    labels = {
-        "namespace": pipeline.metadata.namespace or "default",
-        "pipeline": pipeline.metadata.name,
-        "app": app.name,
-    }
+    labels = labels_of(pipeline, app)
     records = [
         {"record": record, "expr": f"vector({value:g})", "labels": labels} for record, value in thresholds(app).items()
     ]
@@ -69,6 +65,12 @@ def thresholds(app: App) -> dict[str, float]:
         ERROR_OBJECTIVE: given.error_rate_percent and given.error_rate_percent / 100,
     }
     return {name: float(value) for name, value in values.items() if value}
+
+
+def labels_of(pipeline: LLMPipeline, app: App) -> dict[str, str]:
+    """The labels that the series of one app of one pipeline have."""
+    metadata = pipeline.metadata
+    return {"namespace": metadata.namespace or "default", "pipeline": metadata.name, "app": app.name}
 
 
 def scope_of(labels: dict[str, str]) -> Scope:

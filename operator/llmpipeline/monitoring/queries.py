@@ -105,25 +105,25 @@ def gpus(scope: Scope, state: str = "USED|AVAILABLE") -> str:
 
 def vllm_rate(metric: str, scope: Scope, window: str, by: str = APP) -> str:
     """What one of vLLM's counters gains a second."""
-    return _with_app(f"rate({_series(f'ray_vllm_{metric}', Scope(scope.pipeline))}[{window}])", scope, by)
+    return _with_app(f"rate({_vllm(metric, scope)}[{window}])", scope, by)
 
 
 def vllm_increase(metric: str, scope: Scope, window: str) -> str:
     """What one of vLLM's counters gained within a time, by app; replicas that are gone by now included."""
-    gained = f"increase({_series(f'ray_vllm_{metric}', Scope(scope.pipeline))}[{window}])"
+    gained = f"increase({_vllm(metric, scope)}[{window}])"
     return _with_app(gained, scope, APP, since=window)
 
 
 def vllm_gauge(metric: str, scope: Scope, by: str = APP, how: str = "sum") -> str:
     """One of vLLM's gauges, added up or by another aggregation."""
-    return _with_app(_series(f"ray_vllm_{metric}", Scope(scope.pipeline)), scope, by, how)
+    return _with_app(_vllm(metric, scope), scope, by, how)
 
 
 def vllm_quantile(
     number: float, metric: str, scope: Scope, window: str, by: str = APP, since: str = _GONE_AFTER
 ) -> str:
     """A quantile of one of vLLM's histograms, in its own unit; of replicas that were there within the time `since`."""
-    buckets = f"rate({_series(f'ray_vllm_{metric}_bucket', Scope(scope.pipeline))}[{window}])"
+    buckets = f"rate({_vllm(f'{metric}_bucket', scope)}[{window}])"
     return f"histogram_quantile({number}, {_with_app(buckets, scope, f'{by}, le', since=since)})"
 
 
@@ -134,6 +134,11 @@ def quantile(number: float, metric: str, scope: Scope, window: str, by: str) -> 
 
 def _quantile(number: float, buckets: str, window: str, by: str) -> str:
     return f"histogram_quantile({number}, sum by ({by}, le) (rate({buckets}[{window}])))"
+
+
+def _vllm(metric: str, scope: Scope) -> str:
+    """Series of vLLM, which have no app of their own."""
+    return _series(f"ray_vllm_{metric}", Scope(scope.pipeline))
 
 
 def _with_app(expression: str, scope: Scope, by: str, how: str = "sum", since: str = _GONE_AFTER) -> str:

@@ -9,7 +9,13 @@ from typing import Any, Final
 from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.monitoring import queries
 from llmpipeline.monitoring.alerts import ERROR_OBJECTIVE
-from llmpipeline.monitoring.objectives import FIRST_TOKEN_OBJECTIVE, LATENCY_OBJECTIVE, scope_of, thresholds
+from llmpipeline.monitoring.objectives import (
+    FIRST_TOKEN_OBJECTIVE,
+    LATENCY_OBJECTIVE,
+    labels_of,
+    scope_of,
+    thresholds,
+)
 from llmpipeline.monitoring.queries import Scope
 
 _WINDOW: Final = re.compile(r"[1-9][0-9]{0,3}[mhd]")
@@ -99,11 +105,7 @@ def is_window(text: str) -> bool:
 def questions(pipeline: LLMPipeline, window: str) -> Iterator[Question]:
     """What to ask for the objectives that are given, in the order of the apps."""
     for app in pipeline.spec.apps:
-        scope = scope_of({
-            "namespace": pipeline.metadata.namespace or "default",
-            "pipeline": pipeline.metadata.name,
-            "app": app.name,
-        })  # fmt: skip
+        scope = scope_of(labels_of(pipeline, app))
         for name, threshold in thresholds(app).items():
             kind = _KINDS[name]
             yield Question(app.name, kind.field, kind.expression(scope, window), threshold, kind.factor, kind.unit)

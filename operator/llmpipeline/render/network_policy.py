@@ -5,14 +5,13 @@ from typing import Final
 from llmpipeline import names
 from llmpipeline.api.companions import Destination, NetworkPolicy, Peer
 from llmpipeline.api.pipeline import LLMPipeline
-from llmpipeline.kuberay.conventions import LABEL_NODE_TYPE, METRICS_PORT, OPERATOR_LABELS
+from llmpipeline.kuberay.conventions import DASHBOARD_PORT, LABEL_NODE_TYPE, METRICS_PORT, OPERATOR_LABELS
 from llmpipeline.names import Manifest
 from llmpipeline.plan.plan import Plan
 from llmpipeline.render.metadata import metadata
 from llmpipeline.render.platform import Platform
 from llmpipeline.render.ray_cluster import is_autoscaled
 
-_DASHBOARD_PORT: Final = 8265
 _DNS: Final = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 # Of the Service `kubernetes`, and of most API servers behind it: policies see one or the other.
 _API_SERVER_PORTS: Final = (443, 6443)
@@ -47,7 +46,7 @@ def _ingress(pipeline: LLMPipeline, policy: NetworkPolicy, platform: Platform) -
         serving = {"from": [_peer(peer) for peer in policy.serve_from], **serving}
     rules = [
         {"from": [{"podSelector": {"matchLabels": _own(pipeline)}}]},
-        {"from": [kuberay], "ports": _tcp(_DASHBOARD_PORT, names.SERVE_PORT)},
+        {"from": [kuberay], "ports": _tcp(DASHBOARD_PORT, names.SERVE_PORT)},
         serving,
     ]
     monitoring = pipeline.spec.monitoring

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -77,8 +76,3 @@ def chosen(content: Mapping[str, Any], prometheus: Prometheus, first: Mapping[st
         wanted = first.get(variable["name"], variable.get("allValue") or variable.get("current", {}).get("value"))
         values[variable["name"]] = str(wanted or options[0])
     return values
-
-
-def files() -> tuple[Path, ...]:
-    """All that is shipped for Prometheus and Grafana."""
-    return tuple(sorted(path for path in FOLDER.rglob("*") if path.is_file()))
