@@ -3,6 +3,8 @@
 A Serve config names it as `import_path: llmpipeline_serve.batch:build`.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -39,14 +41,18 @@ class Batch:
     """Answers each request from a batch that it shared with others."""
 
     def __init__(self, args: BatchArgs) -> None:
-        self._front = Front(args.limits)
         self._item: type[TextItem | AnyItem] = AnyItem if args.custom else TextItem
-        # By then every request in it has been answered with 504, and some more.
-        self._batcher = Batcher(_work(args), hung_seconds=3 * args.limits.timeout_seconds)
+        self._work = _work(args)
+        self._settings = BatchSettings()
+        self._now = self._work(self._settings)
+        self._batcher = Batcher(self._now)
 
-    def reconfigure(self, settings: dict[str, Any]) -> None:
-        """Take other batch settings while running; Serve calls it with the `user_config`."""
-        self._batcher.configure(BatchSettings.model_validate(settings))
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take other settings for the requests from now on; those in flight keep the old."""
+        self._settings = BatchSettings.model_validate(user_config)
+        self._now = self._work(self._settings)
+        # By then every request in a batch has been answered with 504, and some more.
+        self._batcher.configure(self._settings, hung_seconds=3 * self._settings.limits.timeout_seconds)
 
     async def check_health(self) -> None:
         """Raise if the function hangs: Serve then replaces this replica."""
@@ -54,23 +60,26 @@ class Batch:
 
     async def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""
-        return await self._front.answer(request, self._item, self._one)
+        return await Front(self._settings.limits).answer(request, self._item, partial(self._one, self._now))
 
-    async def _one(self, item: TextItem | AnyItem) -> Answer:
+    async def _one(self, work: Work, item: TextItem | AnyItem) -> Answer:
         if isinstance(item, AnyItem):
-            return {"output": await self._batcher(item.input)}
-        result: dict[str, Any] = await self._batcher(item.text)
+            return {"output": await self._batcher(item.input, work)}
+        result: dict[str, Any] = await self._batcher(item.text, work)
         return result
 
 
-def _work(args: BatchArgs) -> Work:
+def _work(args: BatchArgs) -> Callable[[BatchSettings], Work]:
+    """What is to be done, by the settings."""
     if args.custom:
-        return load(args.custom.import_path)
+        function = load(args.custom.import_path)
+        return lambda _: function
     from llmpipeline_serve.text_models import text_model
 
-    model = args.classify or args.embed
-    assert model
-    return text_model(model)
+    source = args.classify or args.embed
+    assert source
+    model = text_model(source)
+    return lambda settings: model.work(settings.embed)
 
 
 def build(args: BatchArgs) -> Application:

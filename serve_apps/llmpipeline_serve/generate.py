@@ -4,7 +4,8 @@ A Serve config names it as `import_path: llmpipeline_serve.generate:build`.
 """
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from ray import serve
@@ -13,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from llmpipeline_serve.completion import Piece, sampling_of
-from llmpipeline_serve.contract.generate import GenerateArgs
+from llmpipeline_serve.contract.generate import GenerateArgs, GenerateSettings
+from llmpipeline_serve.contract.models import SamplingArgs
 from llmpipeline_serve.front import Answer, Front
 from llmpipeline_serve.text import Text
 
@@ -49,21 +51,25 @@ class Generate:
         # Imported here: Serve imports this module once more to build the app, and vLLM takes ten seconds.
         from llmpipeline_serve.engine import Engine
 
-        self._sampling = args.sampling
-        self._front = Front(args.limits)
+        self._settings = GenerateSettings()
         self._engine = Engine(args)
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take other settings for the requests from now on; those in flight keep the old."""
+        self._settings = GenerateSettings.model_validate(user_config)
 
     async def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""
-        return await self._front.answer(request, GenerateRequest, self._generate)
+        settings = self._settings
+        handle = partial(self._generate, settings.sampling)
+        return await Front(settings.limits).answer(request, GenerateRequest, handle)
 
     async def check_health(self) -> None:
         """Raise if the engine is dead: Serve then replaces this replica."""
         await self._engine.check_health()
 
-    async def _generate(self, body: GenerateRequest) -> Answer:
-        given = body.model_dump(exclude={"prompt", "stream"})
-        sampling = sampling_of(self._sampling, given)
+    async def _generate(self, defaults: SamplingArgs, body: GenerateRequest) -> Answer:
+        sampling = sampling_of(defaults, body.model_dump(exclude={"prompt", "stream"}))
         exact = body.max_tokens is not None
         pieces = self._engine.generate(body.prompt, sampling, stream=body.stream, exact=exact)
         # The first piece comes before the status is sent, so that a prompt that does not fit is a 400 in a stream too.

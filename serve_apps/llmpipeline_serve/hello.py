@@ -3,26 +3,36 @@
 A Serve config names it as `import_path: llmpipeline_serve.hello:build`.
 """
 
+from typing import Any
+
 from ray import serve
 from ray.serve import Application
 from starlette.requests import Request
 
-from llmpipeline_serve.contract.hello import HelloArgs
+from llmpipeline_serve.contract.hello import HelloArgs, HelloSettings
 
 
 @serve.deployment
 class Hello:
-    """Answers every request with the message it was built with."""
+    """Answers every request with its message."""
 
-    def __init__(self, message: str) -> None:
-        self._message = message
+    def __init__(self, args: HelloArgs) -> None:
+        self._settings: HelloSettings = args
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take another message while running; Serve calls it with the `user_config`, and before the first request."""
+        self._settings = HelloSettings.model_validate(user_config)
 
     async def __call__(self, _request: Request) -> dict[str, str]:
         """Answer one HTTP request; Serve turns the result into JSON."""
         context = serve.get_replica_context()
-        return {"message": self._message, "application": context.app_name, "replica": context.replica_id.unique_id}
+        return {
+            "message": self._settings.message,
+            "application": context.app_name,
+            "replica": context.replica_id.unique_id,
+        }
 
 
 def build(args: HelloArgs) -> Application:
     """Build the app. Serve parses `args` by this function's annotation, so a wrong key fails by name."""
-    return Hello.bind(args.message)  # type: ignore[attr-defined]  # Ray types the decorator as identity
+    return Hello.bind(args)  # type: ignore[attr-defined]  # Ray types the decorator as identity

@@ -167,9 +167,13 @@ def effective(spec: Document) -> Document:
 
 def _app(application: Any) -> Document:
     deployment_defaults, autoscaling, engine_defaults = _ray()
+    bundled = APPS.get(application.import_path)
+    parsed = bundled.args.model_validate(application.args) if bundled else None
     deployments = []
     for item in application.deployments:
         filled = {**deployment_defaults, **item}
+        if bundled and parsed and (settings := bundled.settings_of(parsed, item["name"])):
+            filled["user_config"] = settings.model_validate(item["user_config"]).model_dump()
         if scaling := item.get("autoscaling_config"):
             known = autoscaling(**{name: value for name, value in scaling.items() if name != "policy"}).model_dump()
             known["upscaling_factor"] = known["upscaling_factor"] or 1
@@ -178,8 +182,7 @@ def _app(application: Any) -> Document:
             known["downscale_to_zero_delay_s"] = known["downscale_to_zero_delay_s"] or known["downscale_delay_s"]
             filled["autoscaling_config"] = known
         deployments.append(filled)
-    bundled = APPS.get(application.import_path)
-    args = bundled.args.model_validate(application.args).model_dump() if bundled else copy.deepcopy(application.args)
+    args = parsed.model_dump() if parsed else copy.deepcopy(application.args)
     for engine in _engines(args):
         engine.setdefault("dtype", engine_defaults["dtype"])
     return {"route": application.route_prefix, "args": args, "deployments": deployments, "env": application.runtime_env}

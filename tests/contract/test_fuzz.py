@@ -195,9 +195,10 @@ def test_ray_takes_what_is_sound(document: Document) -> None:
             for part in filter(None, parts):
                 llm_config.model_validate(copy.deepcopy(part))
         elif known := APPS.get(app["import_path"]):
-            known.args.model_validate(args)
-            if known.settings:
-                known.settings.model_validate(app["deployments"][0]["user_config"])
+            parsed = known.args.model_validate(args)
+            for deployment in app.get("deployments", ()):
+                if settings := known.settings_of(parsed, deployment["name"]):
+                    settings.model_validate(deployment["user_config"])
 
 
 def _resources(group: Document) -> Document:

@@ -45,9 +45,11 @@ def test_paths_resolve_and_arguments_parse(sample: Path) -> None:
         if known := APPS.get(app["import_path"]):
             # What Serve itself does with the arguments of a builder.
             assert typing.get_type_hints(build)["args"] is known.args
-            known.args.model_validate(app["args"])
-            if known.settings:
-                known.settings.model_validate(app["deployments"][0]["user_config"])
+            args = known.args.model_validate(app["args"])
+            for deployment in app["deployments"]:
+                # A custom app may name a bundled one, and has no settings.
+                if "user_config" in deployment and (settings := known.settings_of(args, deployment["name"])):
+                    settings.model_validate(deployment["user_config"])
 
 
 def test_every_bundled_app_has_a_sample() -> None:

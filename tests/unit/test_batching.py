@@ -72,6 +72,41 @@ async def test_settings_hold_from_the_next_batch_on() -> None:
     assert [len(batch) for batch in work.batches] == [1, 1, 1, 3]
 
 
+async def test_items_keep_the_function_that_their_request_began_with() -> None:
+    """Those of another one are not in their batch, and the wait for a full batch does not mix them."""
+    old, new = Recorder(), Recorder()
+    batcher = Batcher(old)
+    old.gate.clear()
+    first = asyncio.ensure_future(batcher(1))
+    await old.begun(1)
+    rest = [asyncio.ensure_future(batcher(item, work)) for item, work in ((2, old), (3, old), (4, new), (5, new))]
+    await asyncio.sleep(0)
+    old.gate.set()
+    assert await asyncio.gather(first, *rest) == [10, 20, 30, 40, 50]
+    assert (old.batches, new.batches) == ([[1], [2, 3]], [[4, 5]])
+
+
+async def test_a_batch_keeps_the_bound_that_it_began_with() -> None:
+    work = Recorder()
+    batcher = Batcher(work)
+    work.gate.clear()
+    waiting = asyncio.ensure_future(batcher(1))
+    await work.begun(1)
+    batcher.configure(BatchSettings(), hung_seconds=0.001)
+    await asyncio.sleep(0.01)
+    batcher.check_health()
+    work.gate.set()
+    await waiting
+    work.gate.clear()
+    waiting = asyncio.ensure_future(batcher(2))
+    await work.begun(2)
+    await asyncio.sleep(0.01)
+    with pytest.raises(RuntimeError, match=r"more than 0\.001 seconds"):
+        batcher.check_health()
+    work.gate.set()
+    await waiting
+
+
 async def test_who_no_longer_waits_is_not_done() -> None:
     work = Recorder()
     batcher = Batcher(work)

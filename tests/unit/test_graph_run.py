@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmpipeline_serve.contract.graph import GraphArgs
+from llmpipeline_serve.contract.graph import GraphSettings
 from llmpipeline_serve.errors import ApiError, overloaded
 from llmpipeline_serve.graph.run import CompiledGraph
 
@@ -14,7 +14,7 @@ Node = dict[str, Any]
 
 
 def node(name: str, *after: str, **fields: Any) -> Node:
-    return {"name": name, "after": after, "custom": {"import_path": "a:b"}, "input": "request.text", **fields}
+    return {"name": name, "after": after, "input": "request.text", **fields}
 
 
 def run(nodes: list[Node], work: dict[str, Callable[[Any], Any]], output: Any = None, **request: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def run(nodes: list[Node], work: dict[str, Callable[[Any], Any]], output: Any = 
         done: dict[str, Any] = await result if asyncio.iscoroutine(result) else result
         return done
 
-    graph = CompiledGraph(GraphArgs.model_validate({"nodes": nodes, "output": output}))
+    graph = CompiledGraph(GraphSettings.model_validate({"nodes": nodes, "output": output}))
     return asyncio.run(graph.run({"text": "hi", **request}, ask))
 
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from llmpipeline_serve.contract.graph import HttpArgs
+from llmpipeline_serve.contract.graph import HttpSettings
 from llmpipeline_serve.errors import ApiError
 from llmpipeline_serve.graph.service import MOST_BYTES, Service
 from support.child_process import free_port
@@ -49,9 +49,9 @@ def answers(body: bytes, **headers: str) -> Handler:
 
 
 async def ask(url: str, seconds: float = 5) -> dict[str, object]:
-    service = Service(HttpArgs(url=url), seconds)
+    service = Service()
     try:
-        return await service.ask({"text": "hello"})
+        return await service.ask(HttpSettings(url=url, timeout_seconds=seconds), {"text": "hello"})
     finally:
         await service._session.close()
 
@@ -187,12 +187,13 @@ async def test_nor_by_a_name_that_leads_to_one(serve: Callable[[Handler], Awaita
         (["169.254.169.254", "fe80::1%eth0"], False),
         (["169.254.169.254", "127.0.0.1"], True),
     ):
-        service = Service(HttpArgs(url=url), 5, _Answers(*addresses))
+        service = Service(_Answers(*addresses))
+        settings = HttpSettings(url=url, timeout_seconds=5)
         if works:
-            assert (await service.ask({}))["body"] == {"a": 1}
+            assert (await service.ask(settings, {}))["body"] == {"a": 1}
         else:
             with pytest.raises(ApiError, match="cannot be called"):
-                await service.ask({})
+                await service.ask(settings, {})
         await service._session.close()
 
 
@@ -205,10 +206,11 @@ async def test_a_service_gets_the_requests_identity_and_no_other_header(
         seen.append({name.lower() for name in request.headers})
         return web.Response(text="fine")
 
-    service = Service(HttpArgs(url=await serve(handler)), 5)
+    service = Service()
+    settings = HttpSettings(url=await serve(handler), timeout_seconds=5)
     try:
-        await service.ask({}, [("x-request-id", "1"), ("traceparent", "2")])
-        await service.ask({})
+        await service.ask(settings, {}, [("x-request-id", "1"), ("traceparent", "2")])
+        await service.ask(settings, {})
     finally:
         await service._session.close()
     with_identity, without = seen

@@ -1,10 +1,11 @@
 """From a pipeline to worker groups and GPUs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from llmpipeline.api.quantity import ceil_units, milli
+from llmpipeline.api.quantity import Range, ceil_units, milli
 from llmpipeline.plan.plan import Plan
 from support.pipelines import Document, pipeline, plan_of, says
 from support.pipelines import model as a_model
@@ -20,34 +21,35 @@ def model(name: str = "m", **fields: Any) -> Document:
 
 
 def shapes(planned: Plan) -> list[tuple[str, int, tuple[int, int]]]:
+    """Of each group its name, the GPUs of a Pod, and the Pods: at most one more than all replicas take, for updates."""
     return [(group.name, group.gpus, group.replicas) for group in planned.groups]
 
 
 def test_a_pod_has_the_gpus_of_one_replica() -> None:
     planned = plan(chat(model(tensorParallelSize=4, autoscaling={"minReplicas": 1, "maxReplicas": 3})))
-    assert shapes(planned) == [("h100-x4", 4, (1, 3))]
-    assert planned.gpus == (4, 12)
+    assert shapes(planned) == [("h100-x4", 4, (1, 4))]
+    assert planned.gpus == (4, 16)
 
 
 def test_packed_stages_have_a_pod_each() -> None:
     planned = plan(chat(model(tensorParallelSize=8, pipelineParallelSize=2, placement="Pack", replicas=2)))
-    assert shapes(planned) == [("h100-x8", 8, (4, 4))]
-    assert planned.gpus == (32, 32)
+    assert shapes(planned) == [("h100-x8", 8, (4, 6))]
+    assert planned.gpus == (32, 48)
 
 
 def test_strictly_packed_stages_share_a_pod() -> None:
     planned = plan(chat(model(tensorParallelSize=2, pipelineParallelSize=2)))
-    assert shapes(planned) == [("h100-x4", 4, (1, 1))]
+    assert shapes(planned) == [("h100-x4", 4, (1, 2))]
 
 
 def test_models_of_one_kind_share_a_group() -> None:
     planned = plan(chat(model("a"), model("b", replicas=2), model("c", accelerator={"type": "L4"})))
-    assert shapes(planned) == [("h100-x1", 1, (3, 3)), ("l4-x1", 1, (1, 1))]
+    assert shapes(planned) == [("h100-x1", 1, (3, 4)), ("l4-x1", 1, (1, 2))]
 
 
 def test_light_replicas_use_spare_cpus_of_gpu_pods() -> None:
-    planned = plan(chat(model()), {"name": "hello", "hello": {"replicas": 2}})
-    assert shapes(planned) == [("h100-x1", 1, (1, 1))]
+    planned = plan(chat(model()), {"name": "hello", "hello": {"replicas": 1}})
+    assert shapes(planned) == [("h100-x1", 1, (1, 2))]
 
 
 def test_light_replicas_get_a_group_where_gpu_pods_have_no_room() -> None:
@@ -57,7 +59,7 @@ def test_light_replicas_get_a_group_where_gpu_pods_have_no_room() -> None:
 
 def test_a_model_that_may_sleep_leaves_the_ingress_awake() -> None:
     planned = plan(chat(model(autoscaling={"minReplicas": 0, "maxReplicas": 1})))
-    assert shapes(planned) == [("h100-x1", 1, (0, 1)), ("cpu", 0, (1, 1))]
+    assert shapes(planned) == [("h100-x1", 1, (0, 2)), ("cpu", 0, (1, 2))]
 
 
 def test_a_small_app_gets_a_small_pod() -> None:
@@ -113,10 +115,11 @@ def test_ten_thousand_replicas_are_packed_in_no_time() -> None:
     (group,) = plan(*many).groups
     # Pods of 4 cores: a 3 and a 1, two 2s, four 1s. 11 apps of 1 core, 11 of 2, 10 of 3.
     assert (group.cpu_milli, group.replicas.minimum) == (4000, 100_000 + 55_000 + 2_500)
+    assert group.replicas.maximum == 1.01 * group.replicas.minimum
 
 
 @pytest.mark.parametrize(
-    ("replicas", "cpus", "pods"), [(1, "1", 1), (4, "1", 1), (5, "1", 2), (3, "3", 3), (2, "6", 2)]
+    ("replicas", "cpus", "pods"), [(1, "1", 1), (4, "1", 4), (5, "200m", 1), (6, "200m", 2), (3, "3", 3), (2, "6", 2)]
 )
 def test_pods_hold_the_replicas(replicas: int, cpus: str, pods: int) -> None:
     app = {"name": "h", "hello": {"replicas": replicas, "resources": {"cpus": cpus}}}
@@ -124,8 +127,18 @@ def test_pods_hold_the_replicas(replicas: int, cpus: str, pods: int) -> None:
     assert group.replicas.minimum == pods
 
 
+def test_the_number_of_replicas_does_not_change_the_size_of_a_pod() -> None:
+    """It would build a new Ray cluster."""
+    of_one, of_many = (
+        plan({"name": "h", "hello": {"replicas": count, "resources": {"cpus": "500m"}}}).groups for count in (1, 50)
+    )
+    assert [replace(group, replicas=Range(0, 0)) for group in of_one] == [
+        replace(group, replicas=Range(0, 0)) for group in of_many
+    ]
+
+
 def test_strictly_spread_gpus_have_a_pod_each() -> None:
-    assert shapes(plan(chat(model(tensorParallelSize=4, placement="StrictSpread")))) == [("h100-x1", 1, (4, 4))]
+    assert shapes(plan(chat(model(tensorParallelSize=4, placement="StrictSpread")))) == [("h100-x1", 1, (4, 8))]
 
 
 def test_given_groups_must_hold_the_minimum_of_all_replicas() -> None:
@@ -154,16 +167,17 @@ def part(gpus: str, replicas: int, **fields: Any) -> Document:
 
 
 def test_parts_of_a_gpu_share_one() -> None:
-    assert shapes(plan(part("250m", 4))) == [("l4-x1", 1, (1, 1))]
+    assert shapes(plan(part("250m", 4))) == [("l4-x1", 1, (1, 2))]
+    # The third GPU has room for the one replica more of an update.
     assert shapes(plan(part("500m", 5))) == [("l4-x1", 1, (3, 3))]
 
 
 def test_parts_of_a_gpu_leave_room_for_whole_ones() -> None:
     """Serve spreads replicas: two halves on two Pods would keep the model out of both."""
     planned = plan(chat(model(accelerator={"type": "L4"})), part("500m", 2))
-    assert ("l4-x1", 1, (3, 3)) in shapes(planned)
+    assert ("l4-x1", 1, (3, 4)) in shapes(planned)
 
 
 def test_few_small_parts_need_no_large_pod() -> None:
     (group,) = plan(part("1m", 3, cpus=2)).groups
-    assert (group.gpus, group.cpu_milli, group.replicas) == (1, 6000, (1, 1))
+    assert (group.gpus, group.cpu_milli, group.replicas) == (1, 8000, (1, 1))

@@ -34,8 +34,8 @@ def node(name: str, *after: str, **fields: Any) -> Document:
 
 
 def inputs(app: Document) -> dict[str, str]:
-    planned = desired_of(with_app(app)).plan
-    return {node["name"]: node["input"] for node in planned.applications[0].args["nodes"]}
+    front = desired_of(with_app(app)).plan.applications[0].deployments[0]
+    return {step["name"]: step["input"] for step in front["user_config"]["nodes"]}
 
 
 def test_a_node_works_on_the_text_before_it() -> None:
@@ -132,8 +132,8 @@ def test_the_queue_ends_where_the_user_does_not_say() -> None:
 
 def test_limits_reach_the_app() -> None:
     limits = {"timeoutSeconds": 5, "maxBodySize": "1Mi", "logPrompts": True}
-    args = plan({"generate": {"model": MODEL, **limits}}).applications[0].args
-    assert args["limits"] == {"timeout_seconds": 5, "max_body_bytes": 2**20, "log_prompts": True}
+    (deployment,) = plan({"generate": {"model": MODEL, **limits}}).applications[0].deployments
+    assert deployment["user_config"]["limits"] == {"timeout_seconds": 5, "max_body_bytes": 2**20, "log_prompts": True}
 
 
 def test_downloaded_models_are_kept_where_the_resource_says() -> None:

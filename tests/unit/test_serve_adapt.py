@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llmpipeline_serve.local.adapt import adapt
+from llmpipeline_serve.local.errors import RunnerError
 from llmpipeline_serve.local.machine import Machine
 
 TINY = {kind: f"/tiny/{kind}" for kind in ("generate", "classify", "embed", "summarize")}
@@ -195,30 +196,62 @@ def test_a_graph_with_tiny_models() -> None:
     nodes = [
         {"name": "clean", "preprocess": {"tokenizer": HUB}},
         {"name": "kind", "classify": {"model": HUB}},
-        {"name": "short", "summarize": {"model": HUB, "max_tokens": 9}},
-        {"name": "vector", "embed": {"model": HUB, "pooling": "cls"}},
+        {"name": "short", "summarize": {"model": HUB}},
+        {"name": "vector", "embed": {"model": HUB}},
         {
             "name": "reply",
-            "generate": {"model": HUB, "prompt": "x", "engine": {"gpu_memory_utilization": 0.9, "quantization": "fp8"}},
+            "generate": {"model": HUB, "engine": {"gpu_memory_utilization": 0.9, "quantization": "fp8"}},
         },
     ]
-    app = {"name": "g", "import_path": "llmpipeline_serve.graph.app:build", "args": {"nodes": nodes}}
+    deployments = [
+        {"name": "Graph", "user_config": {"nodes": [{"name": "reply", "prompt": "x"}]}},
+        {"name": "kind"},
+        {"name": "vector", "user_config": {"pooling": "cls"}},
+        {"name": "reply", "user_config": {}},
+    ]
+    import_path = "llmpipeline_serve.graph.app:build"
+    app = {"name": "g", "import_path": import_path, "args": {"nodes": nodes}, "deployments": deployments}
     serve_config, changes = adapt({"applications": [app]}, TINY_LAPTOP)
     (adapted,) = serve_config["applications"]
     clean, kind, short, vector, reply = adapted["args"]["nodes"]
     assert clean["preprocess"] == {"tokenizer": {"path": "/tiny/generate"}}
     assert kind["classify"] == {"model": {"path": "/tiny/classify"}}
-    assert short["summarize"] == {"model": {"path": "/tiny/summarize"}, "max_tokens": 9}
-    assert vector["embed"] == {"model": {"path": "/tiny/embed"}, "pooling": "cls"}
+    assert short["summarize"] == {"model": {"path": "/tiny/summarize"}}
+    assert vector["embed"] == {"model": {"path": "/tiny/embed"}}
     assert reply["generate"] == {
         "model": {"path": "/tiny/generate"},
-        "prompt": "x",
         "engine": {"max_model_len": 256, "dtype": "float32", "enforce_eager": True},
-        "sampling": {"max_tokens": 32},
     }
+    assert adapted["deployments"] == [
+        *deployments[:-1],
+        {"name": "reply", "user_config": {"sampling": {"max_tokens": 32}}},
+    ]
     assert adapted["runtime_env"] == {"env_vars": {"TORCHDYNAMO_DISABLE": "1"}}
     assert "g: node kind: a tiny random model made here instead of a/b; its answers are noise" in changes
     assert "g: node reply: quantization left out, the tiny model has no use for it" in changes
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, 32), ({"max_tokens": 8}, 8), ({"max_tokens": 900}, 32)])
+def test_answers_of_a_tiny_model_are_short(given: dict[str, Any], expected: int) -> None:
+    settings = {"sampling": {"temperature": 0.1, **given}, "limits": {"timeout_seconds": 9}}
+    app = {
+        "name": "g",
+        "import_path": "llmpipeline_serve.generate:build",
+        "args": {"model": HUB},
+        "deployments": [{"name": "Generate", "user_config": settings}],
+    }
+    ((deployment,),) = [it["deployments"] for it in adapt({"applications": [app]}, TINY_LAPTOP)[0]["applications"]]
+    adapted = {"sampling": {"temperature": 0.1, "max_tokens": expected}, "limits": {"timeout_seconds": 9}}
+    assert deployment["user_config"] == adapted
+    ((same,),) = [it["deployments"] for it in adapt({"applications": [app]}, LAPTOP)[0]["applications"]]
+    assert same["user_config"] == settings
+
+
+def test_settings_that_the_app_does_not_take() -> None:
+    deployment = {"name": "Hello", "user_config": {"mesage": "typo"}}
+    app = {"name": "g", "import_path": "llmpipeline_serve.hello:build", "args": {}, "deployments": [deployment]}
+    with pytest.raises(RunnerError, match=r"app g: Hello: user_config\.mesage: Extra inputs"):
+        adapt({"applications": [app]}, LAPTOP)
 
 
 def test_prefill_and_decode_become_one() -> None:

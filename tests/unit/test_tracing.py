@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.sampling import Decision, ParentBased
 from opentelemetry.trace import StatusCode
 
 from llmpipeline_serve import trace_export, tracing
-from llmpipeline_serve.contract.graph import GraphArgs
+from llmpipeline_serve.contract.graph import GraphSettings
 from llmpipeline_serve.errors import ApiError, failed_upstream
 from llmpipeline_serve.graph.run import CompiledGraph
 from support.pipelines import desired_of, pipeline, plan_of, problems_of
@@ -201,10 +201,10 @@ def test_the_outcomes_of_nodes(spans: InMemorySpanExporter) -> None:
         return {}
 
     def node(name: str, **fields: Any) -> dict[str, Any]:
-        return {"name": name, "custom": {"import_path": "a:b"}, "input": "request.text", **fields}
+        return {"name": name, "input": "request.text", **fields}
 
     nodes = [node("fine"), node("falls", fallback={}), node("never", when="false"), node("breaks", after=["fine"])]
-    graph = CompiledGraph(GraphArgs.model_validate({"nodes": nodes}))
+    graph = CompiledGraph(GraphSettings.model_validate({"nodes": nodes}))
     with request_span(), pytest.raises(ApiError):
         asyncio.run(graph.run({"text": "hi"}, ask))
     found = {span.name: span for span in spans.get_finished_spans()}

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from llmpipeline.api.base import Model, Rule, named_list
 from llmpipeline.api.cidr import is_cidr
-from llmpipeline.api.deployment import PositiveCount, PositiveSeconds, Seconds
+from llmpipeline.api.deployment import Count, PositiveCount, PositiveSeconds, Seconds
 from llmpipeline.api.name_types import ObjectName
 from llmpipeline.api.run_code import run_code
 
@@ -62,9 +62,9 @@ class Upgrade(Model):
 class Disruption(Model):
     """What drains and node upgrades must leave running (a PodDisruptionBudget)."""
 
-    min_available_workers: PositiveCount = Field(
+    min_available_workers: Count = Field(
         description="Worker Pods that must stay available. If it is at least the minimum number of workers, no node "
-        "can be drained."
+        "can be drained. 0: no PodDisruptionBudget."
     )
 
 

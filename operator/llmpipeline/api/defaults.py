@@ -9,11 +9,22 @@ from dataclasses import dataclass, field
 from typing import Final
 
 GIB: Final = 1024**3
+MIB: Final = 1024**2
 
 # A replica.
 CPU_MILLI: Final = 1000
 # The share of a GPU's memory that an engine takes: vLLM's own would be 92 with vLLM 0.29.
 GPU_MEMORY_PERCENT: Final = 90
+
+# How long in-flight requests may go on when their replica or Pod is asked to stop: a stream of two minutes.
+DRAIN_SECONDS: Final = 120
+# A node's drain begins with the search for a place for other replicas, and the Pod ends after it.
+DRAIN_NOTICE_SECONDS: Final = 30
+DRAIN_END_SECONDS: Final = 15
+
+# What Ray's autoscaler takes in the head Pod.
+AUTOSCALER_CPU_MILLI: Final = 100
+AUTOSCALER_MEMORY: Final = GIB // 2
 
 # The queue of a deployment: so many for each request that can be in flight, and at least so many.
 QUEUE_PER_ONGOING: Final = 4

@@ -21,6 +21,7 @@ AcceleratorType = Literal[
 # How the slices of a GPU are named that KubeRay counts (its IsGPUResourceKey); a pipeline may ask for no others.
 PARTITION: Final = r"[1-9]g\.[1-9][0-9]{0,2}gb"
 Partition = Annotated[str, Field(pattern=f"^{PARTITION}$")]
+UpdateOrder = Literal["StartFirst", "StopFirst"]
 Factor = Annotated[float, Field(ge=0.001, le=1000)]
 PositiveSeconds = Annotated[int, Field(ge=1, le=86_400)]
 
@@ -186,7 +187,9 @@ class GracefulShutdown(Model):
         default=None, description="How often Ray Serve checks whether there are still in-flight requests. Default 2."
     )
     timeout_seconds: Seconds | None = Field(
-        default=None, description="A replica that still has in-flight requests after this time is stopped. Default 20."
+        default=None,
+        description="A replica that still has in-flight requests after this time is stopped. At most "
+        "spec.drainSeconds, which is the default.",
     )
 
 
@@ -214,4 +217,11 @@ class Deployment(Model):
     health_check: HealthCheck | None = Field(default=None, description="How Ray Serve checks the health of a replica.")
     graceful_shutdown: GracefulShutdown | None = Field(
         default=None, description="How a replica is stopped, so that in-flight requests can finish."
+    )
+    update_order: UpdateOrder | None = Field(
+        default=None,
+        description="How an update replaces replicas, with Ray 2.60 or newer. StartFirst: a new replica starts before "
+        "an old one stops; if there is no room for one more, the update waits and the old replicas answer. StopFirst: "
+        "an old replica stops first, which needs no room. Default: StartFirst if the worker groups have room for one "
+        "more replica, as derived groups do, else StopFirst.",
     )

@@ -13,11 +13,11 @@ from llmpipeline.api.http_deployment import HttpDeployment
 from llmpipeline.api.kind import AppKind
 from llmpipeline.api.model_source import ModelSource
 from llmpipeline.api.name_types import NodeName
-from llmpipeline_serve.contract.texts import SummarizeArgs
+from llmpipeline_serve.contract.texts import SummarizeSettings
 
 # Jinja2, parsed when the resource is checked and evaluated in the app.
 Source = Annotated[str, Field(min_length=1, max_length=16_384)]
-_SUMMARY_DEFAULTS: Final = {name: field.default for name, field in SummarizeArgs.model_fields.items()}
+_SUMMARY_DEFAULTS: Final = {name: field.default for name, field in SummarizeSettings.model_fields.items()}
 
 
 class Preprocess(Model):

@@ -8,6 +8,8 @@ from pydantic import ConfigDict, Field
 from llmpipeline.api.apps import App
 from llmpipeline.api.base import Model, Rule, named_list
 from llmpipeline.api.companions import Disruption, Monitoring, Network, Scale, Upgrade
+from llmpipeline.api.defaults import DRAIN_SECONDS
+from llmpipeline.api.deployment import PositiveSeconds
 from llmpipeline.api.ray_cluster import Autoscaler, Head, Ray, WorkerGroup, WorkerSettings
 from llmpipeline.api.status import Status
 
@@ -59,16 +61,22 @@ class Spec(Model):
     )
     autoscaler: Autoscaler | None = Field(
         default=None,
-        description="Ray's autoscaler. It runs if a worker group has minReplicas below maxReplicas, and always if "
-        "this field is set. {} keeps it on, so that a first minReplicas below maxReplicas needs no new "
-        "Ray cluster.",
+        description="Settings of Ray's autoscaler, which always runs.",
     )
     upgrade: Upgrade | None = Field(
         default=None,
         description="How an update is done that needs a new Ray cluster. Default: a second cluster (NewCluster).",
     )
+    drain_seconds: PositiveSeconds = Field(
+        default=DRAIN_SECONDS,
+        description="How long in-flight requests, like streams, may go on after their replica or Pod is asked to "
+        "stop. It sets the grace period of the Pods, the time that Ray drains a node, and the default of "
+        "gracefulShutdown.timeoutSeconds.",
+    )
     disruption: Disruption | None = Field(
-        default=None, description="What node drains and upgrades must leave running. Default: nothing."
+        default=None,
+        description="What node drains and upgrades must leave running. Default: all workers but one, if there are "
+        "always two or more.",
     )
     network: Network | None = Field(default=None, description="How the pipeline is reached, and by whom.")
     monitoring: Monitoring | None = Field(default=None, description="How the pipeline is monitored.")

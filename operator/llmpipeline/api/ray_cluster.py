@@ -6,6 +6,8 @@ from pydantic import Field
 
 from llmpipeline.api.base import Model, Rule, named_list
 from llmpipeline.api.defaults import (
+    AUTOSCALER_CPU_MILLI,
+    AUTOSCALER_MEMORY,
     CPU_MILLI_PER_GPU,
     CPU_POD_MEMORY,
     CPU_POD_MILLI,
@@ -13,6 +15,7 @@ from llmpipeline.api.defaults import (
     HEAD_CPU_MILLI,
     HEAD_MEMORY,
     MEMORY_PER_GPU,
+    MIB,
 )
 from llmpipeline.api.deployment import Count, PositiveCount, Seconds
 from llmpipeline.api.fault_tolerance import FaultTolerance
@@ -83,7 +86,7 @@ class Ray(Model):
     service_account_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         default=None,
         description="The ServiceAccount that the Ray Pods run as. Default: the namespace's default ServiceAccount; "
-        "for the head of an autoscaled cluster, one that KubeRay creates.",
+        "for the head, one that KubeRay creates for Ray's autoscaler.",
         json_schema_extra=run_code("ray.serviceAccountName"),
     )
     model_cache: ModelCache | None = Field(
@@ -156,7 +159,8 @@ class Autoscaler(Model):
     )
     resources: PodResources | None = Field(
         default=None,
-        description="What the autoscaler container in the head Pod requests. Default: KubeRay's, 500m and 512Mi.",
+        description="What the autoscaler container in the head Pod requests. Default "
+        f"{AUTOSCALER_CPU_MILLI}m and {AUTOSCALER_MEMORY // MIB}Mi.",
     )
 
 

@@ -29,6 +29,7 @@ RESERVED: Final = {
     "RAY_AUTH_TOKEN_PATH": "leave it out: KubeRay makes the token",
     "RAY_SERVE_ENABLE_HA_PROXY": "use ray.performance",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "use ray.performance",
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "use spec.drainSeconds",
 }
 _PARTS: Final = ("metadata", "spec")
 # What the plan counts with, or KubeRay relies on, in the Ray container of a podTemplate.
@@ -131,6 +132,9 @@ def _template(path: Path, ray_container: str, template: dict[str, Any]) -> Itera
     if spec.get("restartPolicy", "Never") != "Never":
         message = "Ray's autoscaler needs Pods that are never restarted in place"
         yield Problem((*path, "spec", "restartPolicy"), message, "leave it out")
+    if "terminationGracePeriodSeconds" in spec:
+        message = "the grace period must be longer than Ray's drain, so both follow from one number"
+        yield Problem((*path, "spec", "terminationGracePeriodSeconds"), message, "use spec.drainSeconds")
     yield from _containers((*path, "spec", "containers"), ray_container, spec.get("containers", []))
 
 

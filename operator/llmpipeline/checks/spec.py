@@ -4,7 +4,18 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from llmpipeline.api.pipeline import Spec
-from llmpipeline.checks import cluster, graph, models, openai, requests, runtime_env, scale, tracing, traffic_split
+from llmpipeline.checks import (
+    cluster,
+    drain,
+    graph,
+    models,
+    openai,
+    requests,
+    runtime_env,
+    scale,
+    tracing,
+    traffic_split,
+)
 from llmpipeline.plan.capacity import fit
 from llmpipeline.plan.plan import Plan
 from llmpipeline.problems import Problem
@@ -19,6 +30,7 @@ CHECKS: Final[tuple[Callable[[Spec], Iterator[Problem]], ...]] = (
     graph.problems,
     traffic_split.problems,
     scale.problems,
+    drain.problems,
     tracing.problems,
 )
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from math import ceil
+from typing import Any, Final, Literal, NamedTuple
 
 from llmpipeline.api.quantity import Range
+from llmpipeline.effect import accelerators
 from llmpipeline.effect.differences import Difference, differences
-from llmpipeline.effect.serve_config import at_start, parsed, what_serve_does
+from llmpipeline.effect.serve_config import at_start, parsed, replaced, what_serve_does
 from llmpipeline.kuberay.cluster_spec import (
     appended_groups,
     gpus,
-    gpus_at_start,
     is_new_cluster,
     normal_cluster,
 )
@@ -29,7 +30,15 @@ Kind = Literal[
     "Resume",  # and comes up again
     "Create",  # there was nothing before
 ]
-_Part = tuple[Kind, str]
+
+
+class _Part(NamedTuple):
+    """One of the things that a change does."""
+
+    kind: Kind
+    message: str
+    interrupts: bool = False
+
 
 # Of several parts the one that weighs most names the effect.
 _WEIGHT: Final[tuple[Kind, ...]] = ("Unchanged", "Ignored", "InPlace", "LivePatch", "AddWorkers")
@@ -60,7 +69,8 @@ class Effect:
         fields: The fields of the RayService that change.
         gpus_before: GPUs at the minimum and at the maximum number of Pods, before.
         gpus_after: The same afterwards.
-        gpus_more: Extra GPUs while two Ray clusters run.
+        extra: Extra GPUs while it is carried out, by type; those that there may be at most.
+        interrupts: Whether requests may fail, or wait until something has started.
     """
 
     kind: Kind
@@ -68,7 +78,13 @@ class Effect:
     fields: tuple[str, ...] = ()
     gpus_before: Range = _NOTHING
     gpus_after: Range = _NOTHING
-    gpus_more: int = 0
+    extra: tuple[tuple[str, int], ...] = ()
+    interrupts: bool = False
+
+    @property
+    def gpus_more(self) -> int:
+        """Extra GPUs of all types."""
+        return sum(count for _, count in self.extra)
 
 
 def effect_of(old: Manifest | None, new: Manifest) -> Effect:
@@ -88,10 +104,21 @@ def effect_of(old: Manifest | None, new: Manifest) -> Effect:
     if is_new_cluster(old, new):
         return _new_cluster(old, new, fields, before, after)
     parts = [*_of_cluster(old, new), *_of_serve(old, new), *_of_service(old, new), *_of_metadata(old, new)]
-    kinds: list[Kind] = ["Unchanged", *(kind for kind, _ in parts)]
+    kinds: list[Kind] = ["Unchanged", *(part.kind for part in parts)]
     nothing = "Nothing that runs changes." if fields else "Nothing changes."
-    message = " ".join(sentence for _, sentence in parts) or nothing
-    return Effect(max(kinds, key=_WEIGHT.index), message, fields, before, after)
+    extra = extra_of_update(old, new)
+    sentences = [part.message for part in parts]
+    if extra:
+        sentences.append(f"It needs {accelerators.in_words(extra)} more, for about the time of one model load.")
+    return Effect(
+        kind=max(kinds, key=_WEIGHT.index),
+        message=" ".join(sentences) or nothing,
+        fields=fields,
+        gpus_before=before,
+        gpus_after=after,
+        extra=tuple(extra.items()),
+        interrupts=any(part.interrupts for part in parts),
+    )
 
 
 def changes(old: Manifest, new: Manifest) -> tuple[Difference, ...]:
@@ -129,7 +156,7 @@ def _suspension(old: Manifest, new: Manifest, fields: tuple[str, ...], before: R
         "The Ray cluster and its Services are deleted at once and their GPUs are released: requests fail until it is "
         "resumed."
     )
-    return Effect("Suspend", message, fields, before, _NOTHING)
+    return Effect("Suspend", message, fields, before, _NOTHING, interrupts=True)
 
 
 def _new_cluster(old: Manifest, new: Manifest, fields: tuple[str, ...], before: Range, after: Range) -> Effect:
@@ -139,23 +166,25 @@ def _new_cluster(old: Manifest, new: Manifest, fields: tuple[str, ...], before: 
             "KubeRay leaves the Ray cluster as it is because the upgrade strategy is None: the change waits until the "
             "strategy is another, or until the RayService is deleted and created again."
         )
-        others = [text for _, text in (*_of_serve(old, new), *_of_service(old, new))]
-        return Effect("Ignored", " ".join((message, *others)), fields, before, before)
+        others = [*_of_serve(old, new), *_of_service(old, new)]
+        texts = (message, *(part.message for part in others))
+        interrupts = any(part.interrupts for part in others)
+        return Effect("Ignored", " ".join(texts), fields, before, before, interrupts=interrupts)
     cluster = normal_cluster(new)
     delay = new["spec"].get("rayClusterDeletionDelaySeconds")
     seconds = _DELETION_DELAY if delay is None else delay
     kept = f"it is deleted {seconds} s after the switch, with the requests that it is still answering."
     if upgrade.get("type") == INCREMENTAL:
         # KubeRay starts it without `replicas`, and keeps minReplicas whatever maxSurgePercent is.
-        more = after[0]
+        more = accelerators.of_groups(cluster, "minReplicas")
         message = f"KubeRay creates a second Ray cluster ({_more(more)} while both run). {_steps(upgrade)} Then {kept}"
     else:
-        more = gpus_at_start(cluster)
+        more = accelerators.of_groups(cluster, "replicas")
         message = (
             f"KubeRay creates a second Ray cluster ({_more(more)} while both run) and moves requests to it as soon as "
             f"every app runs there. Until then the old cluster answers, as before the change; {kept}"
         )
-    return Effect("NewCluster", message, fields, before, after, more)
+    return Effect("NewCluster", message, fields, before, after, tuple(more.items()))
 
 
 def _steps(upgrade: dict[str, Any]) -> str:
@@ -168,8 +197,8 @@ def _steps(upgrade: dict[str, Any]) -> str:
     )
 
 
-def _more(count: int) -> str:
-    return f"{count or 'no'} more GPU{'' if count == 1 else 's'}"
+def _more(gpus: accelerators.Gpus) -> str:
+    return f"{accelerators.in_words(gpus)} more"
 
 
 def _of_cluster(old: Manifest, new: Manifest) -> Iterator[_Part]:
@@ -180,18 +209,19 @@ def _of_cluster(old: Manifest, new: Manifest) -> Iterator[_Part]:
     appended = appended_groups(old, new)
     kind: Kind = "AddWorkers" if appended else "LivePatch"
     if appended:
-        yield kind, _ADDED.format(", ".join(appended))
+        yield _Part(kind, _ADDED.format(", ".join(appended)))
     bounded = [group["groupName"] for was, group in groups if any(was[bound] != group[bound] for bound in _BOUNDS)]
     if bounded and not appended:
-        yield kind, _BOUNDED.format(", ".join(bounded))
+        yield _Part(kind, _BOUNDED.format(", ".join(bounded)))
     if any(group["maxReplicas"] < was["maxReplicas"] for was, group in groups):
         first = "idle ones first" if after.get("enableInTreeAutoscaling") else "idle or not"
-        yield kind, f"Pods above a new maximum are stopped at once, {first}, with the requests on them."
+        message = f"Pods above a new maximum are stopped at once, {first}, with the requests on them."
+        yield _Part(kind, message, interrupts=True)
     if _of_pods(before, "tolerations") != _of_pods(after, "tolerations"):
-        yield kind, _TOLERATED
+        yield _Part(kind, _TOLERATED)
     waiting = [] if appended else _waiting_in_cluster(before, after, groups)
     if waiting:
-        yield "Ignored", _about_waiting(waiting)
+        yield _Part("Ignored", _about_waiting(waiting))
 
 
 def _about_waiting(fields: list[str]) -> str:
@@ -219,30 +249,29 @@ def _of_serve(old: Manifest, new: Manifest) -> Iterator[_Part]:
         return
     before, after = (parsed(text) for text in texts)
     if before is None or after is None:
-        yield "InPlace", "KubeRay passes the new Serve config to Ray Serve, which changes the apps in place."
+        yield _Part("InPlace", "KubeRay passes the new Serve config to Ray Serve, which changes the apps in place.")
         return
-    for sentence in what_serve_does(before, after):
-        yield "InPlace", sentence
+    for sentence, interrupts in what_serve_does(before, after):
+        yield _Part("InPlace", sentence, interrupts)
     if {**before, "apps": 0} != {**after, "apps": 0}:
         waiting = at_start(before, after)
-        yield (
-            ("Ignored", _about_waiting(waiting)) if waiting else ("InPlace", "Ray Serve applies its settings at once.")
-        )
+        at_once = _Part("InPlace", "Ray Serve applies its settings at once.")
+        yield _Part("Ignored", _about_waiting(waiting)) if waiting else at_once
 
 
 def _of_service(old: Manifest, new: Manifest) -> Iterator[_Part]:
     """The settings of the RayService apart from the cluster and the Serve config."""
     before, after = normal_form(old["spec"]), normal_form(new["spec"])
     if before.get("rayClusterDeletionDelaySeconds") != after.get("rayClusterDeletionDelaySeconds"):
-        yield "InPlace", "The deletion delay applies from the next new Ray cluster on."
+        yield _Part("InPlace", "The deletion delay applies from the next new Ray cluster on.")
     if before.get("excludeHeadPodFromServeSvc") != after.get("excludeHeadPodFromServeSvc"):
         verb = "removes the head Pod from" if after.get("excludeHeadPodFromServeSvc") else "adds the head Pod to"
-        yield "InPlace", f"KubeRay {verb} the serving Service at once; no Pod restarts."
+        yield _Part("InPlace", f"KubeRay {verb} the serving Service at once; no Pod restarts.")
     if before.get("upgradeStrategy") != after.get("upgradeStrategy"):
-        yield "InPlace", _about_strategy(before.get("upgradeStrategy", {}), after.get("upgradeStrategy", {}))
+        yield _Part("InPlace", _about_strategy(before.get("upgradeStrategy", {}), after.get("upgradeStrategy", {})))
     # KubeRay writes the Service only when it points it to another Ray cluster.
     if before.get("serveService") != after.get("serveService"):
-        yield "Ignored", _about_waiting(["spec.serveService"])
+        yield _Part("Ignored", _about_waiting(["spec.serveService"]))
 
 
 def _about_strategy(before: dict[str, Any], after: dict[str, Any]) -> str:
@@ -260,8 +289,26 @@ def _of_metadata(old: Manifest, new: Manifest) -> Iterator[_Part]:
         return
     timeouts = [metadata.get("annotations", {}).get(_INITIALIZING_TIMEOUT) for metadata in (before, after)]
     if timeouts[0] != timeouts[1]:
-        yield "InPlace", "The initializing timeout applies at once, to a service that has not been ready yet."
-    yield "Unchanged", "KubeRay copies labels and annotations only to Ray clusters that it creates from now on."
+        yield _Part("InPlace", "The initializing timeout applies at once, to a service that has not been ready yet.")
+    yield _Part("Unchanged", "KubeRay copies labels and annotations only to Ray clusters that it creates from now on.")
+
+
+def extra_of_update(old: Manifest, new: Manifest) -> dict[str, int]:
+    """The GPUs that an update in place adds for a while: of one replica more of each deployment that starts first.
+
+    At most those that the worker groups can still grow by.
+    """
+    before, after = (parsed(manifest["spec"].get("serveConfigV2")) for manifest in (old, new))
+    if before is None or after is None:
+        return {}
+    surging = [item for item in replaced(before, after) if item.starts_first]
+    wanted = accelerators.total(accelerators.of_replica(item.app, item.deployment) for item in surging)
+    least, most = (accelerators.of_groups(normal_cluster(new), bound) for bound in ("minReplicas", "maxReplicas"))
+    if accelerators.ANY in wanted:  # of any type, so of all that there are
+        least, most = ({accelerators.ANY: sum(gpus.values())} for gpus in (least, most))
+        wanted = {accelerators.ANY: sum(wanted.values())}
+    grown = {kind: min(ceil(count), most.get(kind, 0) - least.get(kind, 0)) for kind, count in wanted.items()}
+    return {kind: count for kind, count in grown.items() if count > 0}
 
 
 def _suspended(manifest: Manifest) -> bool:

@@ -56,16 +56,8 @@ def gpus(cluster: Manifest) -> Range:
     """
     groups = cluster.get("workerGroupSpecs", [])
     return Range(
-        sum(_gpus_of_replica(group) * group["minReplicas"] for group in groups),
-        sum(_gpus_of_replica(group) * group["maxReplicas"] for group in groups),
-    )
-
-
-def gpus_at_start(cluster: Manifest) -> int:
-    """GPUs of the Pods that a new cluster starts with: KubeRay keeps `replicas` within the bounds."""
-    return sum(
-        _gpus_of_replica(group) * max(group["minReplicas"], min(group["replicas"], group["maxReplicas"]))
-        for group in cluster.get("workerGroupSpecs", [])
+        sum(gpus_of_replica(group) * group["minReplicas"] for group in groups),
+        sum(gpus_of_replica(group) * group["maxReplicas"] for group in groups),
     )
 
 
@@ -92,7 +84,8 @@ def _without(given: Manifest, keys: frozenset[str]) -> Manifest:
     return {key: value for key, value in given.items() if key not in keys}
 
 
-def _gpus_of_replica(group: Manifest) -> int:
+def gpus_of_replica(group: Manifest) -> int:
+    """GPUs of one replica of a worker group: of all Pods that it is."""
     if group.get("suspend"):
         return 0
     containers = group.get("template", {}).get("spec", {}).get("containers", [])

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from llmpipeline.api.pipeline import Spec
 from llmpipeline.kuberay.ray_versions import NEWEST_TESTED, minor
-from llmpipeline.plan.capacity.demand import Group
+from llmpipeline.plan.capacity.demand import Demand, Group
+from llmpipeline.plan.capacity.surge import Surge
 
 
-def notes(spec: Spec, groups: Sequence[Group]) -> Iterator[str]:
+def notes(spec: Spec, groups: Sequence[Group], updates: Surge) -> Iterator[str]:
     """One sentence each."""
     if minor(spec.ray.version) > NEWEST_TESTED:
         newest = ".".join(map(str, NEWEST_TESTED))
@@ -19,7 +20,30 @@ def notes(spec: Spec, groups: Sequence[Group]) -> Iterator[str]:
             f"disruption.minAvailableWorkers is {least} and there may be no more than {fewest} worker Pods: then none "
             "of their nodes can be drained."
         )
+    yield from _updates(updates)
     yield from _tracing(spec)
+
+
+def _updates(updates: Surge) -> Iterator[str]:
+    more = "Raise maxReplicas of a worker group"
+    if updates.stops_first:
+        alone = any(item.replicas.minimum <= 1 for item in updates.stops_first)
+        gap = ", and if there is only one, nothing answers until the new one runs" if alone else ""
+        yield (
+            f"The worker groups have no room for one more replica of {_named(updates.stops_first)}: an update stops "
+            f"an old replica before it starts the new one{gap}. {more}, or set updateOrder: StartFirst to have the "
+            "update wait for room."
+        )
+    if updates.waits:
+        yield (
+            f"updateOrder is StartFirst, and the worker groups have no room for one more replica of "
+            f"{_named(updates.waits)}: an update waits, and the old replicas answer, until there is room. {more}, or "
+            "set updateOrder: StopFirst."
+        )
+
+
+def _named(demands: Sequence[Demand]) -> str:
+    return ", ".join(demand.where for demand in demands)
 
 
 def _tracing(spec: Spec) -> Iterator[str]:

@@ -8,8 +8,8 @@ from llmpipeline.api.quantity import Range
 from llmpipeline.plan.apps.application import Application, Setting
 from llmpipeline.plan.apps.dispatch import planned
 from llmpipeline.plan.apps.models import cache_variables
-from llmpipeline.plan.capacity import groups, scale
-from llmpipeline.plan.capacity.demand import Demand, Group
+from llmpipeline.plan.capacity import groups, scale, surge
+from llmpipeline.plan.capacity.demand import SURGE_PERCENT, Demand, Group
 from llmpipeline.plan.notes import notes
 
 
@@ -32,6 +32,11 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
+    def fewest_workers(self) -> int:
+        """Worker Pods that there always are."""
+        return sum(group.replicas.minimum * group.hosts for group in self.groups)
+
+    @property
     def gpus(self) -> Range:
         """GPUs with every deployment at its minimum of replicas, and with every group at its maximum of Pods."""
         needed = sum(share.gpu_milli * item.replicas.minimum for item in self.demands for share in item.shares)
@@ -46,10 +51,27 @@ def make_plan(pipeline: LLMPipeline) -> Plan:
     setting = Setting({app.name: app.route for app in spec.apps}, spec.ray)
     apps = [planned(app, setting) for app in spec.apps]
     demands = scale.with_range(spec, [demand for app in apps for demand in app.demands])
+    demands = surge.ordered(demands, spec.ray.version)
     head = groups.head_group(spec.head)
     workers = groups.given(spec.workers) if spec.workers else groups.derived(demands, head)
+    updates = surge.surge(demands, workers, head)
     applications = [_with_cache(done.application, app, spec) for app, done in zip(spec.apps, apps, strict=True)]
-    return Plan(tuple(applications), demands, workers, head, tuple(notes(spec, workers)))
+    applications = [_with_updates(application, updates, spec.drain_seconds) for application in applications]
+    return Plan(tuple(applications), demands, workers, head, tuple(notes(spec, workers, updates)))
+
+
+def _with_updates(application: Application, updates: surge.Surge, drain_seconds: int) -> Application:
+    """The application with how an update replaces replicas, and how long an old one may go on with its requests."""
+    marked = {item.serve for item in updates.starts_first if item.app == application.name}
+    deployments = tuple(
+        {
+            "graceful_shutdown_timeout_s": drain_seconds,
+            **item,
+            **({"max_surge_percent": SURGE_PERCENT} if item["name"] in marked else {}),
+        }
+        for item in application.deployments
+    )
+    return replace(application, deployments=deployments)
 
 
 def _with_cache(application: Application, app: App, spec: Spec) -> Application:

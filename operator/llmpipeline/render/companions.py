@@ -17,9 +17,9 @@ from llmpipeline.render.platform import Platform
 def companions(pipeline: LLMPipeline, plan: Plan, platform: Platform) -> list[Manifest]:
     """The manifests, which are applied before the RayService: a policy is there before its Pods."""
     network, monitoring = pipeline.spec.network, pipeline.spec.monitoring
-    made = network_policies(pipeline, plan, platform)
-    if pipeline.spec.disruption:
-        made.append(_budget(pipeline, pipeline.spec.disruption.min_available_workers))
+    made = network_policies(pipeline, platform)
+    if least := _least_workers(pipeline, plan):
+        made.append(_budget(pipeline, least))
     if monitoring and monitoring.pod_monitor:
         made.append(_pod_monitor(pipeline, monitoring.pod_monitor))
     if monitoring and monitoring.prometheus_rule:
@@ -29,6 +29,13 @@ def companions(pipeline: LLMPipeline, plan: Plan, platform: Platform) -> list[Ma
     if network and network.ingress:
         made.append(_ingress(pipeline))
     return made
+
+
+def _least_workers(pipeline: LLMPipeline, plan: Plan) -> int:
+    """Workers that drains must leave: as the user says, else all but one where one can go while others answer."""
+    if pipeline.spec.disruption:
+        return pipeline.spec.disruption.min_available_workers
+    return max(0, plan.fewest_workers - 1)
 
 
 def _budget(pipeline: LLMPipeline, least: int) -> Manifest:

@@ -6,6 +6,7 @@ from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.api.pods import EnvironmentVariable
 from llmpipeline.kuberay.ray_versions import has_haproxy
 from llmpipeline.plan.plan import Plan
+from llmpipeline.render.drain import drain_variables
 from llmpipeline_serve.contract import environment as shared
 
 # Ray runs its workers, and so every replica and engine, at nice 15. In a Pod there is nothing that they should yield
@@ -53,7 +54,8 @@ def tracing_variables(pipeline: LLMPipeline) -> dict[str, str]:
 def variables(pipeline: LLMPipeline, plan: Plan) -> list[dict[str, Any]]:
     """All of them as a container has them. The user's replace ours of the same name."""
     ray = pipeline.spec.ray
-    switches = _SILENT | LATENCY_BUCKETS | (ray_variables(ray.version) if ray.performance == "Optimized" else {})
+    switches = _SILENT | LATENCY_BUCKETS | drain_variables(pipeline.spec.drain_seconds)
+    switches |= ray_variables(ray.version) if ray.performance == "Optimized" else {}
     switches |= tracing_variables(pipeline)
     secrets = dict.fromkeys(secret for app in plan.applications for secret in app.secrets)
     ours = [

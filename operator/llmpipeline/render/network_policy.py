@@ -7,10 +7,8 @@ from llmpipeline.api.companions import Destination, NetworkPolicy, Peer
 from llmpipeline.api.pipeline import LLMPipeline
 from llmpipeline.kuberay.conventions import DASHBOARD_PORT, LABEL_NODE_TYPE, METRICS_PORT, OPERATOR_LABELS
 from llmpipeline.names import Manifest
-from llmpipeline.plan.plan import Plan
 from llmpipeline.render.metadata import metadata
 from llmpipeline.render.platform import Platform
-from llmpipeline.render.ray_cluster import is_autoscaled
 
 _DNS: Final = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 # Of the Service `kubernetes`, and of most API servers behind it: policies see one or the other.
@@ -18,8 +16,8 @@ _API_SERVER_PORTS: Final = (443, 6443)
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
 
-def network_policies(pipeline: LLMPipeline, plan: Plan, platform: Platform) -> list[Manifest]:
-    """The policies: one for all Pods, and with `egress: Closed` one more for the head of an autoscaled cluster."""
+def network_policies(pipeline: LLMPipeline, platform: Platform) -> list[Manifest]:
+    """The policies: one for all Pods, and with `egress: Closed` one more for the head, where Ray's autoscaler runs."""
     network = pipeline.spec.network
     if not (network and network.policy):
         return []
@@ -33,7 +31,7 @@ def network_policies(pipeline: LLMPipeline, plan: Plan, platform: Platform) -> l
     if closed:
         spec["egress"] = _egress(pipeline, policy)
     policies = [_manifest(pipeline, spec)]
-    if closed and is_autoscaled(pipeline.spec, plan):
+    if closed:
         policies.append(_of_the_autoscaler(pipeline))
     return policies
 

@@ -13,12 +13,22 @@ from llmpipeline.names import without_none
 from llmpipeline.plan.capacity.demand import Group
 from llmpipeline.plan.plan import Plan
 from llmpipeline.render import nodes
+from llmpipeline.render.drain import pod_grace_seconds
 from llmpipeline.render.environment import variables
 from llmpipeline.render.metadata import labels
 from llmpipeline.render.strategic_merge import merge
 
 _HEAD_PORTS: Final = (("gcs", 6379), ("dashboard", 8265), ("serve", names.SERVE_PORT))
 _CACHE_VOLUME: Final = "model-cache"
+_TOKEN_VOLUME: Final = "autoscaler-token"
+# What Kubernetes itself would mount in every container. Ray reads it again every minute, so it may expire in an hour.
+_TOKEN: Final = {
+    "sources": [
+        {"serviceAccountToken": {"expirationSeconds": 3600, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+    ]
+}
 _CONTAINERS: Final = ("initContainers", "containers")
 _DEFAULT_POLICY: Final = {"terminationMessagePolicy": "FallbackToLogsOnError"}
 # The user `ray` of Ray's images, and its group.
@@ -33,15 +43,16 @@ POD_SECURITY: Final = {
 CONTAINER_SECURITY: Final = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def head_template(pipeline: LLMPipeline, plan: Plan, *, autoscaled: bool) -> dict[str, Any]:
-    """The Pod that runs Ray's control plane, and with `autoscaled` the autoscaler, which talks to the API server."""
+def head_template(pipeline: LLMPipeline, plan: Plan) -> dict[str, Any]:
+    """The Pod that runs Ray's control plane and the autoscaler, which talks to the API server."""
     head = pipeline.spec.head
     wanted = head.resources if head else None
     cpu_milli = milli(wanted.cpus) if wanted and wanted.cpus is not None else HEAD_CPU_MILLI
     memory = ceil_units(wanted.memory) if wanted and wanted.memory is not None else HEAD_MEMORY
     container = _container(pipeline, plan, HEAD_CONTAINER, resources(cpu_milli, memory))
     container["ports"] = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in _HEAD_PORTS]
-    template = _template(pipeline, container, with_token=autoscaled)
+    template = _template(pipeline, container)
+    template["spec"].setdefault("volumes", []).append({"name": _TOKEN_VOLUME, "projected": _TOKEN})
     return _with_last_words(_overlaid(template, head, []))
 
 
@@ -50,13 +61,18 @@ def worker_template(pipeline: LLMPipeline, plan: Plan, group: Group) -> dict[str
     gpus = {group.accelerator.resource if group.accelerator else "nvidia.com/gpu": group.gpus} if group.gpus else {}
     container = _container(pipeline, plan, WORKER_CONTAINER, resources(group.cpu_milli, group.memory, gpus))
     container["ports"] = [{"name": "serve", "containerPort": names.SERVE_PORT, "protocol": "TCP"}]
-    template = _template(pipeline, container, with_token=False)
+    template = _template(pipeline, container)
     defaults, own = pipeline.spec.worker_defaults, group.given
     spot = _spot(defaults, own)
     if where := nodes.affinity(group.accelerator, spot=spot):
         template["spec"]["affinity"] = where
     template = _overlaid(template, defaults, nodes.tolerations(group.accelerator, spot=spot))
     return _with_last_words(_overlaid(template, own, []))
+
+
+def autoscaler_token_mount() -> dict[str, Any]:
+    """Where the autoscaler's container, and no other of the head, has its token."""
+    return {"name": _TOKEN_VOLUME, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
 
 
 def resources(cpu_milli: int | None, memory: int | None, gpus: dict[str, int] | None = None) -> dict[str, Any]:
@@ -72,15 +88,19 @@ def _spot(defaults: WorkerSettings | None, own: WorkerSettings | None) -> bool:
     return said[0] if said else False
 
 
-def _template(pipeline: LLMPipeline, container: dict[str, Any], *, with_token: bool) -> dict[str, Any]:
+def _template(pipeline: LLMPipeline, container: dict[str, Any]) -> dict[str, Any]:
     ray = pipeline.spec.ray
-    spec: dict[str, Any] = {"containers": [container]}
+    spec: dict[str, Any] = {
+        # Without it Kubernetes ends the Pod after 30 s, in the middle of Ray's drain.
+        "terminationGracePeriodSeconds": pod_grace_seconds(pipeline.spec.drain_seconds),
+        # No code of an app gets a token of the API server.
+        "automountServiceAccountToken": False,
+        "containers": [container],
+    }
     if ray.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": secret.name} for secret in ray.image_pull_secrets]
     if ray.service_account_name:
         spec["serviceAccountName"] = ray.service_account_name
-    if not with_token:
-        spec["automountServiceAccountToken"] = False
     if ray.pod_security == "Restricted":
         spec["securityContext"] = POD_SECURITY
         container["securityContext"] = CONTAINER_SECURITY

@@ -6,14 +6,22 @@ The zero values (`numOfHosts`, `priority`, `scaleStrategy`) have their reason in
 import json
 from typing import Final
 
+from llmpipeline.api.defaults import AUTOSCALER_CPU_MILLI, AUTOSCALER_MEMORY
 from llmpipeline.api.fault_tolerance import FaultTolerance, Redis, RocksDB
 from llmpipeline.api.pipeline import LLMPipeline, Spec
 from llmpipeline.api.quantity import ceil_units, milli
+from llmpipeline.api.ray_cluster import Autoscaler
 from llmpipeline.kuberay.conventions import NO_PRIORITY, NO_SCALE_STRATEGY
 from llmpipeline.names import Manifest, without_none
 from llmpipeline.plan.capacity.demand import Group
 from llmpipeline.plan.plan import Plan
-from llmpipeline.render.pods import CONTAINER_SECURITY, head_template, resources, worker_template
+from llmpipeline.render.pods import (
+    CONTAINER_SECURITY,
+    autoscaler_token_mount,
+    head_template,
+    resources,
+    worker_template,
+)
 
 _AUTHENTICATION: Final = {"Token": "token", "Disabled": "disabled"}
 
@@ -21,49 +29,40 @@ _AUTHENTICATION: Final = {"Token": "token", "Disabled": "disabled"}
 def ray_cluster(pipeline: LLMPipeline, plan: Plan) -> Manifest:
     """The Ray cluster of a pipeline."""
     spec = pipeline.spec
-    autoscaled = is_autoscaled(spec, plan)
     cluster: Manifest = {
         "rayVersion": spec.ray.version,
         "authOptions": {"mode": _AUTHENTICATION[spec.ray.authentication]},
+        # Always on (ADR 26): to turn it on or off builds a new cluster, and an update needs Pods that come and go.
+        "enableInTreeAutoscaling": True,
+        "autoscalerOptions": _autoscaler(spec),
     }
-    if autoscaled:
-        cluster |= {"enableInTreeAutoscaling": True, "autoscalerOptions": _autoscaler(spec)}
     if spec.head and spec.head.fault_tolerance:
         cluster["gcsFaultToleranceOptions"] = _fault_tolerance(spec.head.fault_tolerance)
     cpus = spec.head.cpus_for_replicas if spec.head else 0
     return cluster | {
         "headGroupSpec": {
             "rayStartParams": {"num-cpus": str(cpus)},
-            "template": head_template(pipeline, plan, autoscaled=autoscaled),
+            "template": head_template(pipeline, plan),
         },
-        "workerGroupSpecs": [_group(pipeline, plan, group, autoscaled=autoscaled) for group in plan.groups],
+        "workerGroupSpecs": [_group(pipeline, plan, group) for group in plan.groups],
     }
 
 
-def is_autoscaled(spec: Spec, plan: Plan) -> bool:
-    """Whether Ray's autoscaler runs: if a group can grow, in incremental upgrades, and if the spec asks for it."""
-    incremental = spec.upgrade is not None and spec.upgrade.strategy == "Incremental"
-    return (
-        incremental
-        or spec.autoscaler is not None
-        or any(group.replicas.minimum < group.replicas.maximum for group in plan.groups)
-    )
-
-
 def _autoscaler(spec: Spec) -> Manifest:
-    given = spec.autoscaler
+    given = spec.autoscaler or Autoscaler()
     options: Manifest = {"version": "v2"}
     if spec.ray.pod_security == "Restricted":
         options["securityContext"] = CONTAINER_SECURITY
-    if not given:
-        return options
     if given.idle_timeout_seconds is not None:
         options["idleTimeoutSeconds"] = given.idle_timeout_seconds
     if given.upscaling:
         options["upscalingMode"] = given.upscaling
-    if wanted := given.resources:
-        cpus = None if wanted.cpus is None else milli(wanted.cpus)
-        options["resources"] = resources(cpus, None if wanted.memory is None else ceil_units(wanted.memory))
+    cpus, memory = (given.resources.cpus, given.resources.memory) if given.resources else (None, None)
+    options["volumeMounts"] = [autoscaler_token_mount()]
+    options["resources"] = resources(
+        AUTOSCALER_CPU_MILLI if cpus is None else milli(cpus),
+        AUTOSCALER_MEMORY if memory is None else ceil_units(memory),
+    )
     return options
 
 
@@ -90,19 +89,19 @@ def _rocksdb(rocksdb: RocksDB) -> Manifest:
     return {"backend": "rocksdb", "storage": without_none(storage)}
 
 
-def _group(pipeline: LLMPipeline, plan: Plan, group: Group, *, autoscaled: bool) -> Manifest:
+def _group(pipeline: LLMPipeline, plan: Plan, group: Group) -> Manifest:
     manifest: Manifest = {
         "groupName": group.name,
         "replicas": group.replicas.minimum,
         "minReplicas": group.replicas.minimum,
         "maxReplicas": group.replicas.maximum,
         "numOfHosts": group.hosts,
-        "priority": group.given.priority if group.given and autoscaled else NO_PRIORITY,
+        "priority": group.given.priority if group.given else NO_PRIORITY,
         "scaleStrategy": dict(NO_SCALE_STRATEGY),
     }
     idle = [s.idle_timeout_seconds for s in (group.given, pipeline.spec.worker_defaults) if s]
     said = [seconds for seconds in idle if seconds is not None]
-    if said and autoscaled:
+    if said:
         manifest["idleTimeoutSeconds"] = said[0]
     return manifest | {
         "rayStartParams": _start_parameters(group),

@@ -5,18 +5,17 @@ from typing import Any, Final, Self
 from pydantic import Field, model_validator
 
 from llmpipeline_serve.contract.base import AppArgs, Limits
-from llmpipeline_serve.contract.texts import SAMPLE_TEXT, ClassifyArgs, CustomArgs, EmbedArgs
+from llmpipeline_serve.contract.texts import SAMPLE_TEXT, ClassifierArgs, CustomArgs, EmbedderArgs, EmbedSettings
 
 IMPORT_PATH: Final = "llmpipeline_serve.batch:build"
 
 
 class BatchArgs(AppArgs):
-    """Exactly one kind of work."""
+    """Exactly one kind of work: what only a restart changes."""
 
-    classify: ClassifyArgs | None = None
-    embed: EmbedArgs | None = None
+    classify: ClassifierArgs | None = None
+    embed: EmbedderArgs | None = None
     custom: CustomArgs | None = None
-    limits: Limits = Limits()
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -30,7 +29,9 @@ class BatchArgs(AppArgs):
 
 
 class BatchSettings(AppArgs):
-    """The `user_config` of a deployment that works in batches: what may change while it runs."""
+    """The `user_config` of its deployment: what may change while requests are in flight."""
 
     max_batch_size: int = Field(default=8, ge=1)
     batch_wait_milliseconds: int = Field(default=0, ge=0)
+    embed: EmbedSettings = EmbedSettings()
+    limits: Limits = Limits()

@@ -15,18 +15,25 @@ class BundledApp:
     Attributes:
         import_path: What a Serve config names. A change restarts every replica of every user.
         args: Its arguments.
-        settings: The `user_config` of its deployment, which Serve hands to running replicas; None if it takes none.
+        settings: The `user_config` of the deployment that takes its requests, which Serve hands to running replicas;
+            None if it takes none.
     """
 
     import_path: str
     args: type[AppArgs]
     settings: type[AppArgs] | None = None
 
+    def settings_of(self, args: AppArgs, deployment: str) -> type[AppArgs] | None:
+        """The `user_config` of one of its deployments; None if that takes none."""
+        if isinstance(args, graph.GraphArgs) and deployment != graph.INGRESS:
+            return args.settings_of(deployment)
+        return self.settings
+
 
 _APPS: Final = (
-    BundledApp(hello.IMPORT_PATH, hello.HelloArgs),
-    BundledApp(generate.IMPORT_PATH, generate.GenerateArgs),
-    BundledApp(graph.IMPORT_PATH, graph.GraphArgs),
+    BundledApp(hello.IMPORT_PATH, hello.HelloArgs, hello.HelloSettings),
+    BundledApp(generate.IMPORT_PATH, generate.GenerateArgs, generate.GenerateSettings),
+    BundledApp(graph.IMPORT_PATH, graph.GraphArgs, graph.GraphSettings),
     BundledApp(batch.IMPORT_PATH, batch.BatchArgs, batch.BatchSettings),
     BundledApp(traffic_split.IMPORT_PATH, traffic_split.SplitArgs, traffic_split.Settings),
 )

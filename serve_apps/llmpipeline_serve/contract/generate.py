@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from llmpipeline_serve.contract.base import Limits, Seconds
+from llmpipeline_serve.contract.base import AppArgs, Limits, Seconds
 from llmpipeline_serve.contract.models import EngineArgs, SamplingArgs
 
 IMPORT_PATH: Final = "llmpipeline_serve.generate:build"
@@ -15,11 +15,15 @@ class GenerateLimits(Limits):
 
 
 class GenerateArgs(EngineArgs):
-    """One model that answers prompts."""
-
-    sampling: SamplingArgs = SamplingArgs()
-    limits: GenerateLimits = GenerateLimits()
+    """One model that answers prompts: what only a restart changes."""
 
     def question(self) -> dict[str, Any]:
         """A prompt."""
         return {"prompt": "Hello, who are you?"}
+
+
+class GenerateSettings(AppArgs):
+    """The `user_config` of its deployment: what may change while requests are in flight."""
+
+    sampling: SamplingArgs = SamplingArgs()
+    limits: GenerateLimits = GenerateLimits()

@@ -14,30 +14,14 @@ SAMPLE_TEXT: Final = (
 )
 
 
-class TextModelArgs(AppArgs):
-    """A model of Transformers; `task` says what for."""
-
-    task: ClassVar[str]
-
-    model: ModelArgs
-
-
-class ClassifyArgs(TextModelArgs):
-    """A sequence classifier."""
-
-    task = "classify"
-
-
-class EmbedArgs(TextModelArgs):
-    """A text encoder. `pooling` makes one vector of a text's: their mean, or the first token's (`cls`)."""
-
-    task = "embed"
+class EmbedSettings(AppArgs):
+    """How a text becomes a vector: `pooling` makes one of its tokens', their mean or the first token's (`cls`)."""
 
     pooling: Literal["mean", "cls"] = "mean"
 
 
-class SummarizeArgs(TextModelArgs):
-    """A sequence-to-sequence model that shortens texts.
+class SummarizeSettings(AppArgs):
+    """How texts are shortened.
 
     Attributes:
         minimum_words: A text of fewer words is returned as it is.
@@ -46,12 +30,36 @@ class SummarizeArgs(TextModelArgs):
         beams: Of the beam search; 1 is greedy.
     """
 
-    task = "summarize"
-
     minimum_words: int = Field(default=30, ge=0)
     max_tokens: int = Field(default=128, ge=1)
     prefix: str = ""
     beams: int = Field(default=1, ge=1)
+
+
+class TextModelArgs(AppArgs):
+    """A model of Transformers; `task` says what for."""
+
+    task: ClassVar[str]
+
+    model: ModelArgs
+
+
+class ClassifierArgs(TextModelArgs):
+    """A sequence classifier."""
+
+    task = "classify"
+
+
+class EmbedderArgs(TextModelArgs):
+    """A text encoder."""
+
+    task = "embed"
+
+
+class SummarizerArgs(TextModelArgs):
+    """A sequence-to-sequence model that shortens texts."""
+
+    task = "summarize"
 
 
 class CustomArgs(AppArgs):

@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from llmpipeline_serve import tracing
-from llmpipeline_serve.contract.base import AppArgs, Limits
-from llmpipeline_serve.contract.graph import GenerateNodeArgs, GraphArgs, HttpArgs, NodeArgs, PreprocessArgs
+from llmpipeline_serve.contract.base import AppArgs
+from llmpipeline_serve.contract.graph import GraphArgs, GraphSettings, HttpArgs, NodeArgs, PreprocessArgs
+from llmpipeline_serve.contract.models import EngineArgs
 from llmpipeline_serve.contract.texts import CustomArgs
 from llmpipeline_serve.front import Answer, Front
 from llmpipeline_serve.graph import nodes
@@ -38,18 +39,27 @@ class Graph:
     """Takes the requests and asks the nodes: one call for each, and none between the nodes themselves."""
 
     def __init__(self, args: GraphArgs, handles: dict[str, DeploymentHandle]) -> None:
-        self._front = Front(args.limits)
-        self._graph = CompiledGraph(args, NodeMetrics())
         self._handles = handles
         self._services = frozenset(node.name for node in args.nodes if node.http)
+        self._metrics = NodeMetrics()
+        self._take(GraphSettings())
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take other settings for the requests from now on; those in flight keep the old."""
+        self._take(GraphSettings.model_validate(user_config))
+
+    def _take(self, settings: GraphSettings) -> None:
+        graph = CompiledGraph(settings.for_nodes(self._handles), self._metrics)
+        self._current = Front(settings.limits), graph
 
     async def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""
         identity = tracing.identity(request.headers) if self._services else []
-        return await self._front.answer(request, AnyObject, partial(self._run, identity))
+        front, graph = self._current
+        return await front.answer(request, AnyObject, partial(self._run, graph, identity))
 
-    async def _run(self, identity: list[tracing.Pair], body: AnyObject) -> Answer:
-        return await self._graph.run(body.model_extra or {}, partial(self._ask, identity))
+    async def _run(self, graph: CompiledGraph, identity: list[tracing.Pair], body: AnyObject) -> Answer:
+        return await graph.run(body.model_extra or {}, partial(self._ask, identity))
 
     async def _ask(self, identity: list[tracing.Pair], node: str, given: Any) -> dict[str, Any]:
         more = (identity,) if node in self._services else ()
@@ -67,17 +77,16 @@ class Graph:
 
 def build(args: GraphArgs) -> Application:
     """Build the app. Serve parses `args` by this function's annotation, so a wrong key fails by name."""
-    handles = {node.name: _bound(node, args.limits) for node in args.nodes}
+    handles = {node.name: _bound(node) for node in args.nodes}
     return Graph.bind(args, handles)  # type: ignore[attr-defined]  # Ray types the decorator as identity
 
 
-def _bound(node: NodeArgs, limits: Limits) -> Any:
+def _bound(node: NodeArgs) -> Any:
     if isinstance(node.work, HttpArgs):
-        # The one that waits for it may have died: so the call has its own limit.
-        return nodes.Http.options(name=node.name).bind(node.work, node.timeout_seconds or limits.timeout_seconds)  # type: ignore[attr-defined]
+        return nodes.Http.options(name=node.name).bind()  # type: ignore[attr-defined]
     deployments: dict[type[AppArgs], Any] = {
         PreprocessArgs: nodes.Preprocess,
-        GenerateNodeArgs: nodes.GenerateNode,
+        EngineArgs: nodes.GenerateNode,
         CustomArgs: nodes.Custom,
     }
     deployment = deployments.get(type(node.work), nodes.TextModel)

@@ -1,4 +1,7 @@
-"""The deployments of a graph's nodes. Each takes what it works on, and returns the fields of its result."""
+"""The deployments of a graph's nodes. Each takes what it works on, and returns the fields of its result.
+
+Serve hands a changed `user_config` to `reconfigure` while calls are in flight: each call keeps what it began with.
+"""
 
 import inspect
 import unicodedata
@@ -10,7 +13,15 @@ from ray import serve
 from llmpipeline_serve import tracing
 from llmpipeline_serve.batching import Batcher
 from llmpipeline_serve.completion import sampling_of
-from llmpipeline_serve.contract.graph import GenerateNodeArgs, HttpArgs, PreprocessArgs
+from llmpipeline_serve.contract.base import AppArgs
+from llmpipeline_serve.contract.graph import (
+    NODE_SETTINGS,
+    GenerateNodeSettings,
+    HttpSettings,
+    PreprocessArgs,
+    PreprocessSettings,
+)
+from llmpipeline_serve.contract.models import EngineArgs
 from llmpipeline_serve.contract.texts import CustomArgs, TextModelArgs
 from llmpipeline_serve.custom_code import load
 from llmpipeline_serve.graph.service import Service
@@ -27,23 +38,28 @@ class Preprocess:
 
     def __init__(self, args: PreprocessArgs) -> None:
         tracing.is_inner()
-        self._args = args
+        self._settings = PreprocessSettings()
         self._tokenizer: Any = None
         if args.tokenizer:
             from transformers import AutoTokenizer
 
             self._tokenizer = AutoTokenizer.from_pretrained(fetch(args.tokenizer))
 
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take other settings."""
+        self._settings = PreprocessSettings.model_validate(user_config)
+
     async def __call__(self, given: Any) -> dict[str, Any]:
         """Return `{"text", "language", "length", "tokens"}`; `length` in characters is that of the text as it came."""
-        text = clean(checked_text(given), lowercase=self._args.lowercase)
+        settings = self._settings
+        text = clean(checked_text(given), lowercase=settings.lowercase)
         language = py3langid.classify(text[:_LANGUAGE_CHARACTERS])[0]
         result = {"text": text, "length": len(given), "language": language, "tokens": None}
         if self._tokenizer is None:
             return result
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         spans = encoded["offset_mapping"]
-        most = self._args.max_tokens
+        most = settings.max_tokens
         if most and len(spans) > most:
             result["text"] = text[: spans[most - 1][1]]
             spans = spans[:most]
@@ -66,7 +82,14 @@ class TextModel:
         from llmpipeline_serve.text_models import text_model
 
         tracing.is_inner()
-        self._batcher = Batcher(text_model(args))
+        self._kind = NODE_SETTINGS.get(type(args), AppArgs)
+        self._model = text_model(args)
+        self._work = self._model.work(self._kind())
+        self._batcher = Batcher(self._work)
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take other settings."""
+        self._work = self._model.work(self._kind.model_validate(user_config))
 
     async def check_health(self) -> None:
         """Raise if the model hangs: Serve then replaces this replica."""
@@ -74,7 +97,7 @@ class TextModel:
 
     async def __call__(self, given: Any) -> dict[str, Any]:
         """Return the model's fields for one text."""
-        result: dict[str, Any] = await self._batcher(checked_text(given))
+        result: dict[str, Any] = await self._batcher(checked_text(given), self._work)
         return result
 
 
@@ -82,12 +105,16 @@ class TextModel:
 class GenerateNode:
     """Answers a prompt."""
 
-    async def __init__(self, args: GenerateNodeArgs) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(self, args: EngineArgs) -> None:  # type: ignore[misc]  # Serve awaits it
         from llmpipeline_serve.engine import Engine
 
         tracing.is_inner()
-        self._sampling = sampling_of(args.sampling, {})
+        self._sampling = sampling_of(GenerateNodeSettings().sampling, {})
         self._engine = Engine(args)
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take other settings."""
+        self._sampling = sampling_of(GenerateNodeSettings.model_validate(user_config).sampling, {})
 
     async def check_health(self) -> None:
         """Raise if the engine is dead: Serve then replaces this replica."""
@@ -103,13 +130,17 @@ class GenerateNode:
 class Http:
     """Calls a service."""
 
-    async def __init__(self, args: HttpArgs, seconds: float) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
         tracing.is_inner()
-        self._service = Service(args, seconds)
+        self._service = Service()
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take the service, or another one; Serve calls it before the first request."""
+        self._settings = HttpSettings.model_validate(user_config)
 
     async def __call__(self, given: Any, identity: list[tracing.Pair]) -> dict[str, Any]:
         """Return `{"status", "body"}`; `identity` are the request's headers that the service gets as well."""
-        return await self._service.ask(given, identity)
+        return await self._service.ask(self._settings, given, identity)
 
 
 @serve.deployment

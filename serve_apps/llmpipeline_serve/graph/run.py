@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from llmpipeline_serve import tracing
-from llmpipeline_serve.contract.graph import GraphArgs, NodeArgs
+from llmpipeline_serve.contract.graph import GraphSettings, StepSettings
 from llmpipeline_serve.errors import ApiError, failed_upstream, invalid, timed_out
 from llmpipeline_serve.templates import Compiled, Result, expression, template
 
@@ -66,12 +66,12 @@ class Step:
 class CompiledGraph:
     """A graph, ready to take any number of requests."""
 
-    def __init__(self, args: GraphArgs, noted: Noted = lambda *_: None) -> None:
+    def __init__(self, settings: GraphSettings, noted: Noted = lambda *_: None) -> None:
         self._noted = noted
-        self._steps = [_step(node) for node in args.nodes]
-        self._output = None if args.output is None else _compiled(args.output)
-        waited_for = {name for node in args.nodes for name in node.after}
-        self._last = [node.name for node in args.nodes if node.name not in waited_for]
+        self._steps = _in_order([_step(node) for node in settings.nodes])
+        self._output = None if settings.output is None else _compiled(settings.output)
+        waited_for = {name for node in settings.nodes for name in node.after}
+        self._last = [node.name for node in settings.nodes if node.name not in waited_for]
 
     async def run(self, request: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
         """Answer a request. Nodes that do not wait for each other run at once; the first failure ends all.
@@ -83,7 +83,7 @@ class CompiledGraph:
         tasks: dict[str, asyncio.Task[None]] = {}
         try:
             async with asyncio.TaskGroup() as group:
-                for step in _in_order(self._steps):
+                for step in self._steps:
                     before = [tasks[name] for name in step.after]
                     tasks[step.name] = group.create_task(_take(step, before, values, ask, self._noted))
         except* ApiError as errors:
@@ -155,12 +155,12 @@ def _failed(step: Step, error: Exception) -> ApiError:
     return failed_upstream(f"node {step.name} failed: {type(error).__name__}; its log has the cause", at)
 
 
-def _step(node: NodeArgs) -> Step:
+def _step(node: StepSettings) -> Step:
     return Step(
         name=node.name,
         after=node.after,
         when=None if node.when is None else expression(node.when),
-        input=template(node.generate.prompt) if node.generate else expression(node.input or "request"),
+        input=expression(node.input) if node.prompt is None else template(node.prompt),
         timeout_seconds=node.timeout_seconds,
         fallback=node.fallback,
     )

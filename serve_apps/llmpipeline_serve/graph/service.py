@@ -15,7 +15,7 @@ from yarl import URL
 
 from llmpipeline_serve import strict_json, tracing
 from llmpipeline_serve.contract.base import MEBIBYTE
-from llmpipeline_serve.contract.graph import HttpArgs
+from llmpipeline_serve.contract.graph import HttpSettings
 from llmpipeline_serve.errors import failed_upstream, timed_out
 
 MOST_BYTES: Final = 4 * MEBIBYTE
@@ -28,19 +28,10 @@ _METADATA_SERVICES: Final = frozenset({ipaddress.ip_address("fd00:ec2::254")})
 
 
 class Service:
-    """Calls one service. To be made in the event loop that calls it."""
+    """Calls services. To be made in the event loop that calls it."""
 
-    def __init__(self, args: HttpArgs, seconds: float, resolver: AbstractResolver | None = None) -> None:
-        """Take the service.
-
-        Args:
-            args: Its address, and the method.
-            seconds: How long one call may take in all.
-            resolver: What finds its addresses; None: the system.
-        """
-        self._args = args
-        self._host = URL(args.url).host or ""
-        self._seconds = seconds
+    def __init__(self, resolver: AbstractResolver | None = None) -> None:
+        """Take what finds addresses; None: the system."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=_Allowed(resolver or ThreadedResolver())),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
@@ -48,38 +39,38 @@ class Service:
             headers={"Accept-Encoding": "gzip"},
         )
 
-    async def ask(self, given: Any, identity: Sequence[tracing.Pair] = ()) -> dict[str, Any]:
+    async def ask(self, settings: HttpSettings, given: Any, identity: Sequence[tracing.Pair] = ()) -> dict[str, Any]:
         """Return `{"status", "body"}`: the body as JSON if the service says that it is, else as text.
 
         Args:
+            settings: The service's address, the method, and how long the call may take in all.
             given: The body, but of a GET.
             identity: The headers of the client's request that are passed on: its id and its trace.
 
         Raises:
             ApiError: The service cannot be called, takes too long, or answers with an error or with too much.
         """
-        if _is_forbidden(self._host):
+        host, seconds = URL(settings.url).host or "", settings.timeout_seconds
+        if _is_forbidden(host):
             raise failed_upstream("a node does not call link-local addresses, such as those of metadata services")
-        body = None if self._args.method == "GET" else given
         try:
-            with tracing.span(self._args.method, self._host, client=True):
-                async with asyncio.timeout(self._seconds), self._request(body, identity) as response:
+            with tracing.span(settings.method, host, client=True):
+                async with asyncio.timeout(seconds), self._request(settings, given, identity) as response:
                     tracing.mark("http.response.status_code", response.status)
                     if not response.ok or response.status >= 300:
                         raise failed_upstream(f"the service answered {response.status}")
                     return {"status": response.status, "body": _content(response, await _read(response))}
         except TimeoutError as error:
-            raise timed_out(f"the service gave no answer within {self._seconds:g} seconds") from error
+            raise timed_out(f"the service gave no answer within {seconds:g} seconds") from error
         except (aiohttp.ClientError, OSError, ValueError, RecursionError, zlib.error) as error:
             raise failed_upstream(f"the service cannot be called: {type(error).__name__}") from error
 
     def _request(
-        self, body: Any, identity: Sequence[tracing.Pair]
+        self, settings: HttpSettings, given: Any, identity: Sequence[tracing.Pair]
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        body = None if settings.method == "GET" else given
         headers = tracing.onward(list(identity))
-        return self._session.request(
-            self._args.method, self._args.url, json=body, headers=headers, allow_redirects=False
-        )
+        return self._session.request(settings.method, settings.url, json=body, headers=headers, allow_redirects=False)
 
 
 class _Allowed(AbstractResolver):

@@ -3,10 +3,11 @@
 Pure: a Serve config in, another one and what was changed out. The apps, routes, replicas and limits stay as they are.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from llmpipeline_serve.contract.base import AppArgs
 from llmpipeline_serve.contract.catalog import APPS
 from llmpipeline_serve.contract.environment import CACHE_FOLDERS, DIRECT_STREAMING
 from llmpipeline_serve.contract.models import EngineArgs
@@ -61,19 +62,37 @@ def _application(app: Config, machine: Machine) -> _AdaptedApp:
         app["args"] = openai.adapted(app.get("args", {}), app["name"])
         changes += openai.changes
     elif (known := APPS.get(app["import_path"])) and "args" in app:
-        try:
-            args = known.args.model_validate(app["args"])
-        except ValidationError as error:
-            first = error.errors()[0]
-            at = ".".join(str(part) for part in first["loc"])
-            raise RunnerError(f"app {app['name']}: args.{at}: {first['msg']}", exit_code=1) from error
+        args = _parsed(known.args, app["args"], f"app {app['name']}: args")
         has_engine = args.holds(EngineArgs)
         adaptation = Adaptation(machine)
         app["args"] = adaptation.adapted(args, app["name"]).written()
+        if app.get("deployments"):
+            app["deployments"] = [
+                _with_settings(deployment, known.settings_of(args, deployment["name"]), adaptation, app["name"])
+                for deployment in app["deployments"]
+            ]
         changes += adaptation.changes
     if runtime_env := _runtime_env(app.get("runtime_env") or {}, machine, has_engine=has_engine):
         app["runtime_env"] = runtime_env
     return _AdaptedApp(app, changes)
+
+
+def _with_settings(deployment: Config, kind: type[AppArgs] | None, adaptation: Adaptation, app: str) -> Config:
+    """The deployment with the settings in its `user_config` as this machine can run them."""
+    if kind is None or deployment.get("user_config") is None:
+        return deployment
+    where = f"app {app}: {deployment['name']}: user_config"
+    settings = _parsed(kind, deployment["user_config"], where)
+    return {**deployment, "user_config": adaptation.adapted(settings, app).written()}
+
+
+def _parsed(kind: type[AppArgs], given: Any, where: str) -> AppArgs:
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in (where, *first["loc"]))
+        raise RunnerError(f"{at}: {first['msg']}", exit_code=1) from error
 
 
 def _runtime_env(given: Config, machine: Machine, *, has_engine: bool) -> Config:

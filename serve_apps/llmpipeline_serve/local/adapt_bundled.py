@@ -1,4 +1,4 @@
-"""What must change in the arguments of the bundled apps before one machine can run them. Pure.
+"""What must change in the arguments and settings of the bundled apps before one machine can run them. Pure.
 
 The arguments are walked part by part: an app that is made of known parts, such as a model in an engine, needs nothing
 here.
@@ -7,8 +7,9 @@ here.
 from typing import Any, Final
 
 from llmpipeline_serve.contract.base import AppArgs
-from llmpipeline_serve.contract.graph import NodeArgs, PreprocessArgs
-from llmpipeline_serve.contract.models import EngineArgs, ModelArgs, SamplingArgs
+from llmpipeline_serve.contract.generate import GenerateSettings
+from llmpipeline_serve.contract.graph import GenerateNodeSettings, NodeArgs, PreprocessArgs
+from llmpipeline_serve.contract.models import EngineArgs, ModelArgs
 from llmpipeline_serve.contract.texts import TextModelArgs
 from llmpipeline_serve.contract.traffic_split import SplitArgs
 from llmpipeline_serve.local.adapt_engine import AdaptedEngine, cpu_engine, tiny_engine
@@ -26,7 +27,7 @@ class Adaptation:
         self.changes: list[str] = []
 
     def adapted(self, args: AppArgs, where: str) -> AppArgs:
-        """The arguments, or a part of them, as this machine can run them; `where` is how messages name the part."""
+        """The arguments or settings, or a part of them, as this machine runs them; `where` is how messages name it."""
         changed: dict[str, Any] = {}
         for name in args.model_fields_set:
             value = getattr(args, name)
@@ -35,6 +36,8 @@ class Adaptation:
             elif isinstance(value, tuple) and value and isinstance(value[0], NodeArgs):
                 changed[name] = tuple(self.adapted(node, f"{where}: node {node.name}") for node in value)
         args = args.model_copy(update=changed)
+        if isinstance(args, GenerateSettings | GenerateNodeSettings):
+            return self._answers(args)
         if isinstance(args, SplitArgs):
             return args.model_copy(update={"port": self._machine.port})
         if isinstance(args, EngineArgs):
@@ -50,13 +53,17 @@ class Adaptation:
         changed: dict[str, Any] = {"model": self._model(args.model, GENERATE, where), "engine": args.engine}
         if self._machine.tiny_models:
             changed["engine"] = self._noted(tiny_engine(changed["engine"]), where)
-            if isinstance(sampling := getattr(args, "sampling", None), SamplingArgs):
-                most = min(sampling.max_tokens, _TINY_ANSWER_TOKENS)
-                changed["sampling"] = sampling.model_copy(update={"max_tokens": most})
         if not self._machine.gpus:
             self._note(where, "on the CPU, with nothing compiled (enforce_eager)")
             changed["engine"] = self._noted(cpu_engine(changed["engine"]), where)
         return args.model_copy(update=changed)
+
+    def _answers(self, settings: GenerateSettings | GenerateNodeSettings) -> AppArgs:
+        """With answers no longer than a tiny model's need be."""
+        if not self._machine.tiny_models:
+            return settings
+        most = min(settings.sampling.max_tokens, _TINY_ANSWER_TOKENS)
+        return settings.model_copy(update={"sampling": settings.sampling.model_copy(update={"max_tokens": most})})
 
     def _model(self, model: ModelArgs, task: str, where: str) -> ModelArgs:
         if not self._machine.tiny_models:

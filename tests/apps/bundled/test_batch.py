@@ -65,7 +65,8 @@ def test_settings_change_while_it_runs(bundled: Runner) -> None:
     before = bundled.applications()["double"]["deployments"]["Batch"]["replicas"][0]["replica_id"]
     apps = {name: app["deployed_app_config"] for name, app in bundled.applications().items()}
     (deployment,) = apps["double"]["deployments"]
-    apps["double"]["deployments"] = [{**deployment, "user_config": {"max_batch_size": 32}}]
+    settings = {**deployment["user_config"], "max_batch_size": 32}
+    apps["double"]["deployments"] = [{**deployment, "user_config": settings}]
     bundled.put(*apps.values())
     for _ in range(60):
         double(bundled, *range(60))

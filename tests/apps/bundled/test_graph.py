@@ -8,7 +8,7 @@ import pytest
 
 from llmpipeline_serve.local.ask import ask as questions
 from llmpipeline_serve.local.job import Application
-from support.local.asking import ask
+from support.local.asking import Answer, ask
 from support.local.runner import Runner
 
 LONG = "The replicas wait for the model, and the model waits for the replicas. " * 4
@@ -116,10 +116,10 @@ def test_a_change_lets_requests_in_work_end(bundled: Runner) -> None:
         slow = clients.submit(ask, f"{bundled.url}/sleepy", {"seconds": 4})
         time.sleep(0.5)
         apps = {name: app["deployed_app_config"] for name, app in bundled.applications().items()}
-        apps["sleepy"]["args"]["output"] = {"changed": "nap.ended > nap.began"}
+        apps["sleepy"]["args"]["nodes"].append({"name": "more", "custom": {"import_path": "own_code:echo"}})
         bundled.put(*apps.values())
-        answers = []
-        while not answers or answers[-1].json != {"changed": True}:
+        answers: list[Answer] = []
+        while not answers or answers[-1].json.keys() != {"nap", "more"}:
             answers.append(ask(f"{bundled.url}/sleepy", {}))
             assert answers[-1].status == 200, answers[-1].body
             assert len(answers) < 5000

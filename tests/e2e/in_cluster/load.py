@@ -1,9 +1,11 @@
 """Asks one address from inside the cluster until told to stop, and says what came back. Runs in a Pod of the tests.
 
-    python load.py URL CLIENTS REQUESTS_PER_SECOND AT_LEAST
+    python load.py URL CLIENTS REQUESTS_PER_SECOND AT_LEAST [BODY]
 
 It stops when /tmp/stop is there and AT_LEAST requests are answered. A request is lost where it has no whole answer with
-status 200; none is sent twice. The last line of the output is the result as JSON.
+status 200; none is sent twice. The last line of the output is the result as JSON. In it `gaps` has, for each second
+since `began`, the longest time without an answer that ended in it, and `lost_at` the seconds in which requests were
+lost.
 """
 
 import asyncio
@@ -12,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -22,7 +25,9 @@ class Result:
     """What came back."""
 
     def __init__(self) -> None:
-        self.began = time.monotonic()
+        self.began = self._last = time.monotonic()
+        self.gaps: dict[int, float] = {}
+        self.lost_at: Counter[int] = Counter()
         self.answered = 0
         self.lost: Counter[str] = Counter()
         self.messages: Counter[str] = Counter()
@@ -33,9 +38,26 @@ class Result:
         """Requests that have ended, one way or the other."""
         return self.answered + self.lost.total()
 
+    def answer(self, body: str) -> None:
+        """An answer with status 200."""
+        message = json.loads(body).get("message", "other")  # raises where it is no whole answer
+        self.answered += 1
+        self.messages[message] += 1
+        now = time.monotonic()
+        second = int(now - self.began)
+        self.gaps[second] = max(self.gaps.get(second, 0.0), now - self._last)
+        self._last = now
+
+    def loss(self, kind: str) -> None:
+        """A request without a whole answer."""
+        self.lost[kind] += 1
+        self.lost_at[int(time.monotonic() - self.began)] += 1
+
     def as_json(self) -> str:
         """One line."""
-        seconds = time.monotonic() - self.began
+        now = time.monotonic()
+        seconds = now - self.began
+        gaps = {**self.gaps, int(seconds): max(self.gaps.get(int(seconds), 0.0), now - self._last)}
         return json.dumps(
             {
                 "asked": self.asked,
@@ -43,11 +65,15 @@ class Result:
                 "messages": dict(self.messages),
                 "slowest_seconds": round(self.slowest, 2),
                 "per_second": round(self.asked / seconds),
+                "began": round(time.time() - seconds, 2),
+                "longest_gap_seconds": round(max(gaps.values()), 2),
+                "gaps": {second: round(gap, 2) for second, gap in gaps.items()},
+                "lost_at": dict(self.lost_at),
             }
         )
 
 
-async def client(url: str, interval: float, at_least: int, result: Result) -> None:
+async def client(url: str, given: Any, interval: float, at_least: int, result: Result) -> None:
     """One of the clients: a connection that is kept, a request at a time, at an even pace."""
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -55,24 +81,23 @@ async def client(url: str, interval: float, at_least: int, result: Result) -> No
             began = time.monotonic()
             try:
                 # POST: aiohttp sends a GET again where a kept connection was closed under it, and would hide a loss.
-                async with session.post(url, json={"input": "x"}) as response:
+                async with session.post(url, json=given) as response:
                     body = await response.text()
                     if response.status == 200:
-                        result.answered += 1
-                        result.messages[json.loads(body).get("message", "other")] += 1
+                        result.answer(body)
                     else:
-                        result.lost[f"{response.status} {body[:80]}"] += 1
+                        result.loss(f"{response.status} {body[:80]}")
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-                result.lost[f"{type(error).__name__}: {error}"[:100]] += 1
+                result.loss(f"{type(error).__name__}: {error}"[:100])
             took = time.monotonic() - began
             result.slowest = max(result.slowest, took)
             await asyncio.sleep(max(0.0, interval - took))
 
 
-async def main(url: str, clients: int, per_second: float, at_least: int) -> None:
+async def main(url: str, clients: int, per_second: float, at_least: int, given: Any) -> None:
     """All clients, and a line of progress every five seconds."""
     result = Result()
-    work = [asyncio.create_task(client(url, clients / per_second, at_least, result)) for _ in range(clients)]
+    work = [asyncio.create_task(client(url, given, clients / per_second, at_least, result)) for _ in range(clients)]
     everything = asyncio.gather(*work)
     while not everything.done():
         await asyncio.wait({everything}, timeout=5)
@@ -81,4 +106,6 @@ async def main(url: str, clients: int, per_second: float, at_least: int) -> None
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))
+    url, clients, per_second, at_least, *more = sys.argv[1:]
+    body = json.loads(more[0]) if more else {"input": "x"}
+    asyncio.run(main(url, int(clients), float(per_second), int(at_least), body))

@@ -37,7 +37,7 @@ DEPLOYMENT: Final = [
         {"autoscaling": {"minReplicas": 4, "maxReplicas": 8}},
         IN_PLACE,
         "app",
-        NEW,
+        LIVE,
         "instead of replicas",
     ),
     _scaling("targetOngoingRequests", 2, 3),
@@ -63,7 +63,10 @@ DEPLOYMENT: Final = [
     edit("healthCheck.timeoutSeconds", 30, 60, IN_PLACE),
     edit("gracefulShutdown.waitLoopSeconds", 2, 4, IN_PLACE),
     edit("gracefulShutdown.timeoutSeconds", 20, 40, IN_PLACE),
+    edit("updateOrder", "StopFirst", "StartFirst", IN_PLACE, derived=LIVE),
 ]
+# Of several deployments one more replica fits into the derived Pods that there are.
+AMONG_OTHERS: Final = but(DEPLOYMENT, ("updateOrder",), derived=IN_PLACE)
 # The GPUs of a model are those of its `accelerator`.
 _GPUS: Final = ("resources.gpus", "resources.accelerator", "resources.partition")
 MODEL_DEPLOYMENT: Final = [
@@ -72,7 +75,8 @@ MODEL_DEPLOYMENT: Final = [
 ]
 
 
-# --- What several apps have. An argument of an app restarts all of its replicas.
+# --- What several apps have. An argument of an app restarts all of its replicas, and what is in the `user_config` of a
+# deployment restarts none.
 
 _REPOSITORY: Final = {"huggingFace": {"repository": "a/one"}}
 _TOKEN: Final = {"huggingFace": {"repository": "a/one", "tokenSecretRef": {"name": "one", "key": "one"}}}
@@ -115,19 +119,19 @@ ENGINE_MODEL: Final = [
     ),
     edit("tensorParallelSize", 1, 2, IN_PLACE, "app", derived=NEW),
     *ENGINE,
-    edit("sampling.temperature", 0.7, 0.8, IN_PLACE, "app"),
-    edit("sampling.topP", 0.9, 0.95, IN_PLACE, "app"),
-    edit("sampling.topK", 10, 20, IN_PLACE, "app"),
-    edit("sampling.maxTokens", 100, 200, IN_PLACE, "app"),
-    edit("sampling.stop", ["."], [".", "!"], IN_PLACE, "app"),
+    edit("sampling.temperature", 0.7, 0.8, IN_PLACE),
+    edit("sampling.topP", 0.9, 0.95, IN_PLACE),
+    edit("sampling.topK", 10, 20, IN_PLACE),
+    edit("sampling.maxTokens", 100, 200, IN_PLACE),
+    edit("sampling.stop", ["."], [".", "!"], IN_PLACE),
 ]
 LIMITS: Final = [
-    edit("timeoutSeconds", 30, 60, IN_PLACE, "app"),
-    edit("maxBodySize", "1Mi", "2Mi", IN_PLACE, "app"),
-    edit("logPrompts", False, True, IN_PLACE, "app"),
+    edit("timeoutSeconds", 30, 60, IN_PLACE),
+    edit("maxBodySize", "1Mi", "2Mi", IN_PLACE),
+    edit("logPrompts", False, True, IN_PLACE),
 ]
 CLASSIFY: Final = inside("model", SOURCE)
-EMBED: Final = [*CLASSIFY, edit("pooling", "Mean", "Cls", IN_PLACE, "app", beside={"model": MODEL})]
+EMBED: Final = [*CLASSIFY, edit("pooling", "Mean", "Cls", IN_PLACE, beside={"model": MODEL})]
 _VARIABLES: Final = ({"env_vars": {"A": "1"}}, {"env_vars": {"A": "2"}})
 
 
@@ -156,12 +160,10 @@ GROUPS: Final = {
 
 def of_apps() -> Iterator[Row]:
     """The rows of `spec.apps`, each block with worker groups given and derived."""
-    last = "where nothing can grow any more"
     hello = [
         *DEPLOYMENT,
-        edit("message", "hi", "ho", IN_PLACE, "app"),
-        _scaling("minReplicas", 4, 8, derived=NEW, how=last),
-        edit("replicas", 1, 2, IN_PLACE, derived=NEW, how="where the CPU Pods have less than 4 CPUs"),
+        edit("message", "hi", "ho", IN_PLACE),
+        _scaling("minReplicas", 4, 8, derived=LIVE, how="where nothing can grow any more"),
     ]
     yield from _app_rows("hello", {}, hello)
     yield from _of_openai()
@@ -238,9 +240,9 @@ def _of_openai() -> Iterator[Row]:
         "spec.apps.openai.models.prefill",
         lambda block: _app("openai", {"models": [{**model, "prefill": block}]}),
         {},
-        of_models,
+        but(of_models, ("updateOrder",), derived=IN_PLACE),
     )
-    ingress = but(DEPLOYMENT, ("resources.",), restarts="app")
+    ingress = but(AMONG_OTHERS, ("resources.",), restarts="app")
     # Where it no longer fits beside the model, it gets a group of its own.
     ingress = but(ingress, ("resources.cpus", "resources.memory", "resources.accelerator"), derived="AddWorkers")
     yield from _both(
@@ -262,13 +264,13 @@ def _of_graph() -> Iterator[Row]:
         return _app("graph", {"nodes": [first, block]})
 
     edits = [
-        *DEPLOYMENT,
+        *AMONG_OTHERS,
         edit("name", "one", "other", IN_PLACE, "app", how="another name"),
-        edit("after", [], ["first"], IN_PLACE, "app"),
-        edit("when", "request.text", "not request.text", IN_PLACE, "app"),
-        edit("input", "request.text", "request.title", IN_PLACE, "app"),
-        edit("timeoutSeconds", 30, 60, IN_PLACE, "app"),
-        edit("fallback", {"text": ""}, {"text": "?"}, IN_PLACE, "app"),
+        edit("after", [], ["first"], IN_PLACE),
+        edit("when", "request.text", "not request.text", IN_PLACE),
+        edit("input", "request.text", "request.title", IN_PLACE),
+        edit("timeoutSeconds", 30, 60, IN_PLACE),
+        edit("fallback", {"text": ""}, {"text": "?"}, IN_PLACE),
     ]
     yield from _both("spec.apps.graph.nodes", one_node, node, edits)
     prompt = {"prompt": "{{ request.text }}"}
@@ -278,33 +280,33 @@ def _of_graph() -> Iterator[Row]:
     counted = {"tokenizer": MODEL}
     summarized = {"model": MODEL}
     kinds = [
-        edit("preprocess.lowercase", False, True, IN_PLACE, "app"),
+        edit("preprocess.lowercase", False, True, IN_PLACE),
         *inside("preprocess", inside("tokenizer", SOURCE)),
-        edit("preprocess.maxTokens", 100, 200, IN_PLACE, "app", beside={"preprocess": counted}),
+        edit("preprocess.maxTokens", 100, 200, IN_PLACE, beside={"preprocess": counted}),
         *inside("classify", CLASSIFY),
         *inside("embed", EMBED),
         *inside("summarize", inside("model", SOURCE)),
-        edit("summarize.minimumWords", 10, 20, IN_PLACE, "app", beside={"summarize": summarized}),
-        edit("summarize.maxTokens", 100, 200, IN_PLACE, "app", beside={"summarize": summarized}),
-        edit("summarize.prefix", "a: ", "b: ", IN_PLACE, "app", beside={"summarize": summarized}),
+        edit("summarize.minimumWords", 10, 20, IN_PLACE, beside={"summarize": summarized}),
+        edit("summarize.maxTokens", 100, 200, IN_PLACE, beside={"summarize": summarized}),
+        edit("summarize.prefix", "a: ", "b: ", IN_PLACE, beside={"summarize": summarized}),
         *inside("generate", of_model, prompt),
         *inside("generate", of_engine, {**prompt, "model": MODEL, "accelerator": {"type": "L4"}}),
         edit(
-            "generate.prompt", "{{ request.text }}", "Say: {{ request.text }}", IN_PLACE, "app",
+            "generate.prompt", "{{ request.text }}", "Say: {{ request.text }}", IN_PLACE,
             beside={"generate": {"model": MODEL}},
         ),
-        edit("http.url", "http://a.example", "http://b.example", IN_PLACE, "app"),
-        edit("http.method", "POST", "PUT", IN_PLACE, "app", beside={"http": {"url": "http://a.example"}}),
+        edit("http.url", "http://a.example", "http://b.example", IN_PLACE),
+        edit("http.method", "POST", "PUT", IN_PLACE, beside={"http": {"url": "http://a.example"}}),
         *inside("custom", _code("deployment")),
     ]  # fmt: skip
     yield from _both("spec.apps.graph.nodes", one_node, {"name": "one"}, kinds)
-    ingress = [*DEPLOYMENT, *LIMITS]
+    ingress = [*AMONG_OTHERS, *LIMITS]
     yield from _both(
         "spec.apps.graph.ingress", lambda block: _app("graph", {"nodes": [first], "ingress": block}), {}, ingress
     )
     of_all = [
         edit("nodes", [first], [first, node], IN_PLACE, "app", derived=NEW, how="one more"),
-        edit("output", {"a": "first.text"}, {"b": "first.text"}, IN_PLACE, "app", beside={"nodes": [first]}),
+        edit("output", {"a": "first.text"}, {"b": "first.text"}, IN_PLACE, beside={"nodes": [first]}),
     ]
     yield from _app_rows("graph", {"nodes": [first]}, of_all)
 
@@ -318,7 +320,7 @@ def _of_traffic_split() -> Iterator[Row]:
         return _spec({"name": "app", "trafficSplit": block}, *apps)
 
     edits = [
-        *DEPLOYMENT,
+        *AMONG_OTHERS,
         edit("variants", [variant], [variant, second], IN_PLACE, how="one more"),
         edit("sticky.header", "X-User", "X-Account", IN_PLACE),
         edit("sticky.cookie", "user", "account", IN_PLACE),

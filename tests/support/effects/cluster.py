@@ -7,7 +7,7 @@ from support.effects.apps import RAY
 from support.effects.edits import IN_PLACE, LIVE, NEW, Document, Edit, Kind, Row, edit, inside, row
 
 _APPS: Final = [{"name": "app", "hello": {}}]
-# Has room to grow, so that Ray's autoscaler runs.
+# Has room to grow.
 GROUP: Final = {"name": "cpu", "minReplicas": 1, "maxReplicas": 4}
 
 TOLERATION: Final = [
@@ -49,12 +49,6 @@ def of_the_cluster() -> Iterator[Row]:
         edit("resources.memory", "512Mi", "1Gi", NEW),
     ]
     yield from _of("autoscaler", autoscaler, defaults)
-    yield row(
-        "spec",
-        _whole,
-        {"workers": [{**GROUP, "minReplicas": 4}]},
-        edit("autoscaler", None, {}, NEW, how="given at all"),
-    )
 
 
 def around() -> Iterator[Row]:
@@ -64,7 +58,7 @@ def around() -> Iterator[Row]:
     autoscaled = {"workers": [GROUP]}
     upgrade = [
         edit("strategy", "NewCluster", "None", IN_PLACE),
-        Edit("strategy", {}, steps, IN_PLACE, how="to Incremental, where the autoscaler runs"),
+        Edit("strategy", {}, steps, IN_PLACE, how="to Incremental"),
         edit("incremental.gatewayClassName", "istio", "envoy", IN_PLACE, beside=steps),
         edit("incremental.stepSizePercent", 10, 20, IN_PLACE, beside=steps),
         edit("incremental.intervalSeconds", 30, 60, IN_PLACE, beside=steps),
@@ -72,11 +66,9 @@ def around() -> Iterator[Row]:
         edit("deletionDelaySeconds", 60, 90, IN_PLACE),
     ]
     yield from _of("upgrade", upgrade, autoscaled)
-    fixed = {"workers": [{"name": "cpu", "maxReplicas": 2}]}
-    how = "to Incremental, where the autoscaler does not run"
-    yield from _of("upgrade", [Edit("strategy", {}, steps, NEW, how=how)], fixed)
     yield row("spec", _whole, {}, edit("suspend", False, True, "Suspend"))
     yield row("spec", _whole, {}, edit("suspend", True, False, "Resume", how="back"))
+    yield row("spec", _whole, {}, edit("drainSeconds", 120, 300, NEW))
     yield from _of("disruption", [_beside("minAvailableWorkers", 1, 2)])
     yield from _of_network()
     monitor = [
@@ -159,8 +151,8 @@ def _of_workers() -> Iterator[Row]:
         edit("accelerator.topology", "2x4", "4x4", NEW, beside=tpus),
         edit("accelerator.count", 1, 2, NEW, beside={"accelerator": {"type": "L4"}}),
         edit("minReplicas", 1, 2, LIVE),
-        edit("minReplicas", None, 1, NEW, how="where nothing could grow before"),
-        edit("minReplicas", 1, 4, NEW, how="where nothing can grow any more"),
+        edit("minReplicas", None, 1, LIVE, how="of a group of a fixed size"),
+        edit("minReplicas", 1, 4, LIVE, how="to a group of a fixed size"),
         edit("maxReplicas", 4, 5, LIVE),
         edit("maxReplicas", 4, 3, LIVE, how="fewer"),
         edit("hosts", 1, 2, NEW),

@@ -20,5 +20,7 @@ def planned(app: App, custom: Custom, _: Setting) -> Planned:
         ),
         runtime_env=custom.runtime_env,
     )
-    demands = tuple(demand(app.name, item, f"deployment {item.name}", item.name) for item in custom.deployments)
-    return Planned(application, demands or (demand(app.name, Deployment(), deployment=None),))
+    demands = tuple(
+        demand(app.name, item.name, item, f"deployment {item.name}", item.name) for item in custom.deployments
+    )
+    return Planned(application, demands or (demand(app.name, None, Deployment(), deployment=None),))

@@ -79,9 +79,12 @@ def bundle(block: Deployment) -> Bundle:
     )
 
 
-def demand(app: str, block: Deployment, part: str = "", deployment: str | None = "") -> Demand:
-    """What a deployment takes, all of a replica in one Pod; `part` and `deployment` as `Demand` has them."""
-    return Demand(app, part, deployment, accelerator(block), replicas(block), (bundle(block),))
+def demand(app: str, serve: str | None, block: Deployment, part: str = "", deployment: str | None = "") -> Demand:
+    """What a deployment takes, all of a replica in one Pod; `serve`, `part` and `deployment` as `Demand` has them."""
+    shares = (bundle(block),)
+    return Demand(
+        app, part, deployment, accelerator(block), replicas(block), shares, serve=serve, order=block.update_order
+    )
 
 
 def accelerator(block: Deployment) -> AcceleratorKind | None:

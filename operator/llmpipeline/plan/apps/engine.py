@@ -17,10 +17,12 @@ def engine_actor_options(block: Deployment, model: EngineModel) -> dict[str, Any
     return given
 
 
-def engine_demand(app: str, block: Deployment, model: EngineModel, part: str = "", deployment: str = "") -> Demand:
+def engine_demand(
+    app: str, serve: str, block: Deployment, model: EngineModel, part: str = "", deployment: str = ""
+) -> Demand:
     """What a replica with an engine takes: all on one node."""
     own = bundle(block)
     gpus = model.tensor_parallel_size if model.accelerator else 0
     kind = accelerator_of(model.accelerator) if model.accelerator else None
     share = Bundle(own.cpu_milli, 1000 * gpus, own.memory)
-    return Demand(app, part, deployment, kind, replicas(block), (share,))
+    return Demand(app, part, deployment, kind, replicas(block), (share,), serve=serve, order=block.update_order)

@@ -7,22 +7,23 @@ from llmpipeline.plan.apps.application import Application, Planned, Setting
 from llmpipeline.plan.apps.deployment import limits_args, options
 from llmpipeline.plan.apps.engine import engine_actor_options, engine_demand
 from llmpipeline.plan.apps.models import engine_args, sampling_args, secrets
-from llmpipeline_serve.contract.generate import IMPORT_PATH, GenerateArgs, GenerateLimits
+from llmpipeline_serve.contract.generate import IMPORT_PATH, GenerateArgs, GenerateLimits, GenerateSettings
 
 
 def planned(app: App, generate: Generate, _: Setting) -> Planned:
     """The Serve application, and what its deployment takes."""
-    args = GenerateArgs.of(
-        **engine_args(generate),
+    args = GenerateArgs(**engine_args(generate))
+    settings = GenerateSettings.of(
         sampling=sampling_args(generate.sampling),
         limits=limits_args(generate, GenerateLimits),
     )
-    settings = {
+    deployment = {
         "name": "Generate",
         **options(generate, ONGOING_REQUESTS.generate),
+        "user_config": settings.written(),
         "ray_actor_options": engine_actor_options(generate, generate),
     }
     application = Application(
-        app.name, app.route, IMPORT_PATH, args.written(), (settings,), secrets=secrets(generate.model)
+        app.name, app.route, IMPORT_PATH, args.written(), (deployment,), secrets=secrets(generate.model)
     )
-    return Planned(application, (engine_demand(app.name, generate, generate),))
+    return Planned(application, (engine_demand(app.name, "Generate", generate, generate),))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from llmpipeline.api.apps import App
 from llmpipeline.api.defaults import ONGOING_REQUESTS
-from llmpipeline.api.graph import Graph, Node, Preprocess, Summarize
+from llmpipeline.api.graph import Graph, Node, Preprocess
 from llmpipeline.api.http_deployment import HttpDeployment
 from llmpipeline.api.model_source import ModelSource
 from llmpipeline.plan.apps.application import Application, Planned, Setting
@@ -15,6 +15,7 @@ from llmpipeline.plan.apps.models import (
     classify_args,
     custom_args,
     embed_args,
+    embed_settings,
     engine_args,
     sampling_args,
     secrets,
@@ -24,15 +25,20 @@ from llmpipeline.plan.capacity.demand import Demand
 from llmpipeline_serve.contract.base import AppArgs, Limits
 from llmpipeline_serve.contract.graph import (
     IMPORT_PATH,
-    GenerateNodeArgs,
+    INGRESS,
+    GenerateNodeSettings,
     GraphArgs,
+    GraphSettings,
     HttpArgs,
+    HttpSettings,
     NodeArgs,
     PreprocessArgs,
+    PreprocessSettings,
+    StepSettings,
 )
-from llmpipeline_serve.contract.texts import SummarizeArgs
+from llmpipeline_serve.contract.models import EngineArgs
+from llmpipeline_serve.contract.texts import SummarizerArgs, SummarizeSettings
 
-INGRESS: Final = "Graph"
 # What templates call the body of the request.
 REQUEST: Final = "request"
 
@@ -40,11 +46,16 @@ REQUEST: Final = "request"
 def planned(app: App, graph: Graph, _: Setting) -> Planned:
     """The Serve application: a deployment for each node, and one that takes the requests and asks the nodes."""
     ingress = graph.ingress or HttpDeployment()
-    nodes = tuple(_node_args(node, graph.nodes) for node in graph.nodes)
-    args = GraphArgs.of(nodes=nodes, output=graph.output, limits=limits_args(ingress, Limits))
+    args = GraphArgs(nodes=tuple(NodeArgs.of(name=node.name, **{node.kind: _work_args(node)}) for node in graph.nodes))
+    settings = GraphSettings.of(
+        nodes=tuple(_step(node, graph.nodes) for node in graph.nodes),
+        output=graph.output,
+        limits=limits_args(ingress, Limits),
+    )
     front = {
         "name": INGRESS,
         **options(ingress, ONGOING_REQUESTS.graph_ingress),
+        "user_config": settings.written(),
         "ray_actor_options": actor_options(ingress),
     }
     application = Application(
@@ -52,11 +63,11 @@ def planned(app: App, graph: Graph, _: Setting) -> Planned:
         route_prefix=app.route,
         import_path=IMPORT_PATH,
         args=args.written(),
-        deployments=(front, *(_settings(node) for node in graph.nodes)),
+        deployments=(front, *(_deployment(node, ingress) for node in graph.nodes)),
         secrets=tuple(secret for node in graph.nodes for secret in secrets(_model_of(node))),
     )
     demands = [_demand(app.name, node) for node in graph.nodes]
-    return Planned(application, (*demands, demand(app.name, ingress, "ingress", None)))
+    return Planned(application, (*demands, demand(app.name, INGRESS, ingress, "ingress", None)))
 
 
 def default_input(node: Node, nodes: Sequence[Node]) -> str:
@@ -84,60 +95,72 @@ def _model_of(node: Node) -> ModelSource | None:
     return work.model if work else None
 
 
-def _settings(node: Node) -> dict[str, Any]:
+def _deployment(node: Node, ingress: HttpDeployment) -> dict[str, Any]:
     actor = engine_actor_options(node, node.generate) if node.generate else actor_options(node)
     if node.custom and node.custom.runtime_env:
         actor["runtime_env"] = node.custom.runtime_env
     ongoing = ONGOING_REQUESTS.node(node.kind)
-    return {"name": node.name, **options(node, ongoing), "ray_actor_options": actor}
+    settings = _settings(node, ingress)
+    # Rendered if nothing is set, too: Serve would not tell a replica that its settings are gone.
+    user_config = {} if settings is None else {"user_config": settings.written()}
+    return {"name": node.name, **options(node, ongoing), **user_config, "ray_actor_options": actor}
 
 
 def _demand(app: str, node: Node) -> Demand:
     part = f"node {node.name}"
     if node.generate:
-        return engine_demand(app, node, node.generate, part, node.name)
-    return demand(app, node, part, node.name)
+        return engine_demand(app, node.name, node, node.generate, part, node.name)
+    return demand(app, node.name, node, part, node.name)
 
 
-def _node_args(node: Node, nodes: tuple[Node, ...]) -> NodeArgs:
+def _step(node: Node, nodes: tuple[Node, ...]) -> StepSettings:
+    """The node's part in a request."""
     given = default_input(node, nodes) if node.input is None else node.input
-    return NodeArgs.of(
+    return StepSettings.of(
         name=node.name,
         after=node.after,
         when=node.when,
         input=None if node.generate else given,
+        prompt=node.generate and node.generate.prompt,
         timeout_seconds=node.timeout_seconds,
         fallback=node.fallback,
-        **{node.kind: _work_args(node)},
     )
 
 
 def _work_args(node: Node) -> AppArgs:
+    """What the node's deployment is built with: a change restarts it."""
     if node.preprocess:
-        return _preprocess_args(node.preprocess)
+        return PreprocessArgs.of(tokenizer=node.preprocess.tokenizer and source_args(node.preprocess.tokenizer))
     if node.classify:
         return classify_args(node.classify)
     if node.summarize:
-        return _summarize_args(node.summarize)
+        return SummarizerArgs(model=source_args(node.summarize.model))
     if node.embed:
         return embed_args(node.embed)
     if node.http:
-        return HttpArgs(url=node.http.url, method=node.http.method)
+        return HttpArgs()
     if node.custom:
         return custom_args(node.custom)
     assert node.generate
-    sampling = sampling_args(node.generate.sampling)
-    return GenerateNodeArgs.of(**engine_args(node.generate), prompt=node.generate.prompt, sampling=sampling)
+    return EngineArgs(**engine_args(node.generate))
 
 
-def _preprocess_args(preprocess: Preprocess) -> PreprocessArgs:
-    return PreprocessArgs.of(
-        lowercase=preprocess.lowercase or None,
-        tokenizer=preprocess.tokenizer and source_args(preprocess.tokenizer),
-        max_tokens=preprocess.max_tokens,
-    )
+def _settings(node: Node, ingress: HttpDeployment) -> AppArgs | None:
+    """What Serve hands to the node's running replicas; None if its deployment takes nothing."""
+    if node.preprocess:
+        return _preprocess_settings(node.preprocess)
+    if node.summarize:
+        return SummarizeSettings.of(**node.summarize.model_dump(exclude={"model"}, exclude_none=True))
+    if node.embed:
+        return embed_settings(node.embed)
+    if node.http:
+        # The one that waits for a call may have died, so the call has the limit of its own.
+        seconds = node.timeout_seconds or ingress.timeout_seconds
+        return HttpSettings.of(url=node.http.url, method=node.http.method, timeout_seconds=seconds)
+    if node.generate:
+        return GenerateNodeSettings.of(sampling=sampling_args(node.generate.sampling))
+    return None
 
 
-def _summarize_args(summarize: Summarize) -> SummarizeArgs:
-    plain = summarize.model_dump(exclude={"model"}, exclude_none=True)
-    return SummarizeArgs.of(model=source_args(summarize.model), **plain)
+def _preprocess_settings(preprocess: Preprocess) -> PreprocessSettings:
+    return PreprocessSettings.of(lowercase=preprocess.lowercase or None, max_tokens=preprocess.max_tokens)

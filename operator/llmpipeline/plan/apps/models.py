@@ -10,7 +10,7 @@ from llmpipeline.api.model_source import Engine, ModelSource
 from llmpipeline.plan.apps.application import Secret
 from llmpipeline_serve.contract.environment import CACHE_FOLDERS, HUB_TOKEN
 from llmpipeline_serve.contract.models import ModelArgs, SamplingArgs
-from llmpipeline_serve.contract.texts import ClassifyArgs, CustomArgs, EmbedArgs
+from llmpipeline_serve.contract.texts import ClassifierArgs, CustomArgs, EmbedderArgs, EmbedSettings
 
 
 def source_args(source: ModelSource) -> ModelArgs:
@@ -48,14 +48,19 @@ def sampling_args(sampling: Sampling | None) -> SamplingArgs | None:
     return SamplingArgs(**given) if given else None
 
 
-def classify_args(classify: Classify) -> ClassifyArgs:
+def classify_args(classify: Classify) -> ClassifierArgs:
     """A sequence classifier."""
-    return ClassifyArgs(model=source_args(classify.model))
+    return ClassifierArgs(model=source_args(classify.model))
 
 
-def embed_args(embed: Embed) -> EmbedArgs:
+def embed_args(embed: Embed) -> EmbedderArgs:
     """A text encoder."""
-    return EmbedArgs.of(model=source_args(embed.model), pooling=embed.pooling and embed.pooling.lower())
+    return EmbedderArgs(model=source_args(embed.model))
+
+
+def embed_settings(embed: Embed) -> EmbedSettings:
+    """How its vectors are made."""
+    return EmbedSettings.of(pooling=embed.pooling and embed.pooling.lower())
 
 
 def custom_args(code: UserCode) -> CustomArgs:

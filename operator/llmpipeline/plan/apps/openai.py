@@ -54,7 +54,7 @@ def planned(app: App, openai: OpenAI, setting: Setting) -> Planned:
     )
     demands = [demand for model in models for demand in _demands(app.name, model)]
     if not direct:
-        demands.append(demand(app.name, openai.ingress or Deployment(), "ingress", None))
+        demands.append(demand(app.name, INGRESS, openai.ingress or Deployment(), "ingress", None))
     return Planned(application, tuple(demands))
 
 
@@ -102,13 +102,18 @@ def _deployments(openai: OpenAI, direct: bool) -> Iterator[dict[str, Any]]:
     Here and not among the arguments: a change of those restarts every replica of the app, the models' too.
     """
     for model in openai.models:
-        name = deployment_name(model.name)
-        if model.prefill:
-            yield {"name": f"{PREFILL}:{name}", **options(model.prefill, ONGOING_REQUESTS.openai_model, bounded=False)}
-        kind = DECODE if model.prefill else MODEL
-        yield {"name": f"{kind}:{name}", **options(model, ONGOING_REQUESTS.openai_model, bounded=direct)}
+        if prefill := model.prefill:
+            settings = options(prefill, ONGOING_REQUESTS.openai_model, bounded=False)
+            yield {"name": _serve_name(model, prefill), **settings}
+        yield {"name": _serve_name(model, model), **options(model, ONGOING_REQUESTS.openai_model, bounded=direct)}
     if not direct:
         yield {"name": INGRESS, **options(openai.ingress or Deployment(), ONGOING_REQUESTS.openai_ingress)}
+
+
+def _serve_name(model: OpenAIModel, block: Deployment) -> str:
+    """Ray Serve's name of a model's deployment: its own or, where `block` is that, of its prefill."""
+    kind = (PREFILL if block is model.prefill else DECODE) if model.prefill else MODEL
+    return f"{kind}:{deployment_name(model.name)}"
 
 
 def _replicas_in_args(block: Deployment) -> dict[str, Any]:
@@ -217,4 +222,6 @@ def _demand(app: str, part: str, deployment: str | None, model: OpenAIModel, blo
         replicas=replicas(block),
         shares=(first, *[stage] * (stages - 1)),
         splits=strategy(model) in ("Pack", "Spread"),
+        serve=_serve_name(model, block),
+        order=block.update_order,
     )

@@ -1,6 +1,7 @@
 """A `trafficSplit` app in the terms of Ray Serve."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from llmpipeline.api.apps import App
 from llmpipeline.api.defaults import ONGOING_REQUESTS
@@ -10,11 +11,13 @@ from llmpipeline.plan.apps.application import Application, Planned, Setting
 from llmpipeline.plan.apps.deployment import actor_options, demand, options
 from llmpipeline_serve.contract.traffic_split import IMPORT_PATH, Settings, Shadow, SplitArgs, Sticky, Variant
 
+SERVE_NAME: Final = "TrafficSplit"
+
 
 def planned(app: App, split: TrafficSplit, setting: Setting) -> Planned:
     """The Serve application, and what its deployment takes."""
     deployment = {
-        "name": "TrafficSplit",
+        "name": SERVE_NAME,
         # All that may change while requests are in flight: Serve hands it to the running replicas.
         "user_config": _settings(split, setting.routes).written(),
         **options(split, ONGOING_REQUESTS.traffic_split),
@@ -22,7 +25,7 @@ def planned(app: App, split: TrafficSplit, setting: Setting) -> Planned:
     }
     args = SplitArgs(port=SERVE_PORT).written()
     application = Application(app.name, app.route, IMPORT_PATH, args, (deployment,))
-    return Planned(application, (demand(app.name, split),))
+    return Planned(application, (demand(app.name, SERVE_NAME, split),))
 
 
 def _settings(split: TrafficSplit, routes: Mapping[str, str]) -> Settings:

@@ -1,10 +1,20 @@
 """What deployments take of a cluster, and the worker groups that hold them, as values."""
 
 from dataclasses import dataclass
+from typing import Final
 
+from llmpipeline.api.deployment import UpdateOrder
 from llmpipeline.api.quantity import Range
 from llmpipeline.api.ray_cluster import WorkerGroup
 from llmpipeline.plan.capacity.accelerators import AcceleratorKind
+
+# Ray Serve rounds up: one replica more for every hundred.
+SURGE_PERCENT: Final = 1
+
+
+def surge_of(replicas: int) -> int:
+    """How many replicas more Ray Serve starts in an update of so many."""
+    return -(-SURGE_PERCENT * replicas // 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,8 @@ class Demand:
         replicas: How many replicas there may be.
         shares: What one replica takes, one bundle for each Pod that it is spread over in a derived group.
         splits: Ray may place it over more Pods than that, at least one GPU each.
+        serve: Ray Serve's name of the deployment; None if only the user's code knows it.
+        order: How the user wants an update to replace its replicas; None if the room decides.
     """
 
     app: str
@@ -42,6 +54,8 @@ class Demand:
     replicas: Range
     shares: tuple[Bundle, ...]
     splits: bool = False
+    serve: str | None = None
+    order: UpdateOrder | None = None
 
     @property
     def where(self) -> str:
@@ -52,6 +66,11 @@ class Demand:
     def gpus(self) -> int:
         """GPUs of one replica, rounded up."""
         return sum(share.gpus for share in self.shares)
+
+    @property
+    def surge(self) -> int:
+        """How many replicas more there are while an update starts new ones before it stops old ones."""
+        return 0 if self.order == "StopFirst" else surge_of(self.replicas.maximum)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Everything is counted in thousandths of a core or GPU, and bytes. A node has whole cores to Ray, rounded up (`kuberay`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from llmpipeline.api.defaults import (
@@ -18,16 +18,13 @@ from llmpipeline.api.quantity import Range, ceil_units, milli
 from llmpipeline.api.ray_cluster import Head, WorkerGroup
 from llmpipeline.plan.capacity.accelerators import AcceleratorKind, accelerator_of
 from llmpipeline.plan.capacity.demand import Bundle, Demand, Group
+from llmpipeline.plan.capacity.packing import MANY, pods_for
 
 MOST_CPU_POD: Final = 4000
 MEMORY_PER_CPU: Final = 2 * GIB
 LEAST_MEMORY: Final = 2 * GIB
 # What Ray's control plane takes of the head's memory: not for replicas.
 CONTROL_PLANE_MEMORY: Final = 2 * GIB
-
-
-# Pods with as much left: CPUs in thousandths, memory in bytes, and how many there are.
-Room = tuple[int, int, int]
 
 
 def head_group(head: Head | None) -> Group:
@@ -76,17 +73,24 @@ def _gpu_groups(heavy: Sequence[Demand]) -> tuple[Group, ...]:
 def _gpu_group(kind: AcceleratorKind | None, gpus: int, members: Sequence[Demand]) -> Group:
     pods = [_of_a_pod(demand, gpus) for demand in members]
     # A Pod never needs more than all replicas together: many small parts of a GPU may be few replicas.
-    everything = [(largest_share(demand), demand.replicas.maximum * len(demand.shares)) for demand in members]
+    everything = [(largest_share(item), (item.replicas.maximum + item.surge) * len(item.shares)) for item in members]
     most_cpu = sum(share.cpu_milli * count for share, count in everything)
     most_memory = sum(share.memory * count for share, count in everything)
     cpu_milli = max(CPU_MILLI_PER_GPU * gpus, min(most_cpu, max(pod.cpu_milli for pod in pods)))
     memory = max(MEMORY_PER_GPU * gpus, min(most_memory, max(pod.memory for pod in pods)))
     hosts = kind.hosts if kind else 1
-    fewest, most = (
-        -(-_gpu_pods([(demand, demand.replicas[bound]) for demand in members]) // hosts) for bound in (0, 1)
-    )
+    fewest = -(-_gpu_pods([(demand, demand.replicas.minimum) for demand in members]) // hosts)
+    most = -(-_most_gpu_pods(members) // hosts)
     name = f"{kind.slug if kind else 'gpu'}-x{gpus}"
     return Group(name, whole_cores(cpu_milli), memory, gpus, kind, Range(fewest, most), hosts)
+
+
+def _most_gpu_pods(members: Sequence[Demand]) -> int:
+    """The Pods for all replicas, and one deployment in an update: if all are, they take the room in turns."""
+    return max(
+        _gpu_pods([(item, item.replicas.maximum + (item.surge if item is updated else 0)) for item in members])
+        for updated in members
+    )
 
 
 def _gpu_pods(members: Sequence[tuple[Demand, int]]) -> int:
@@ -96,9 +100,9 @@ def _gpu_pods(members: Sequence[tuple[Demand, int]]) -> int:
     on each would keep the whole ones out.
     """
     whole_gpus = sum(count * len(demand.shares) for demand, count in members if demand.shares[0].gpu_milli >= 1000)
-    parts = [(Bundle(demand.shares[0].gpu_milli), count) for demand, count in members]
-    of_a_deployment = 1 if whole_gpus else 1000  # in a Pod, at the most: no part takes memory of this
-    return whole_gpus + _pods(((part, count) for part, count in parts if part.cpu_milli < 1000), 1000, of_a_deployment)
+    parts = [(Bundle(gpu_milli=demand.shares[0].gpu_milli), count) for demand, count in members]
+    small = [(part, count) for part, count in parts if part.gpu_milli < 1000]
+    return whole_gpus + pods_for(small, Bundle(gpu_milli=1000), most_alike=1 if whole_gpus else MANY)
 
 
 def _of_a_pod(demand: Demand, gpus: int) -> Bundle:
@@ -109,25 +113,20 @@ def _of_a_pod(demand: Demand, gpus: int) -> Bundle:
 
 
 def _cpu_group(light: Sequence[Demand]) -> Group:
-    """Pods of up to four cores, or of one replica where that is more."""
-    shares = [(share, demand.replicas) for demand in light for share in demand.shares]
+    """Pods that hold one replica of each deployment, up to four cores, or one replica if that is more.
+
+    Their size does not depend on how many replicas there are: a change of it builds a new Ray cluster.
+    """
+    shares = [(share, demand) for demand in light for share in demand.shares]
     largest = max(share.cpu_milli for share, _ in shares)
-    total = sum(share.cpu_milli * replicas[1] for share, replicas in shares)
+    total = sum(share.cpu_milli for share, _ in shares)
     cpu_milli = whole_cores(max(largest, min(total, MOST_CPU_POD), 1000))
     memory = max(LEAST_MEMORY, MEMORY_PER_CPU * (cpu_milli // 1000))
     memory = max(memory, *(share.memory + GIB for share, _ in shares))
-    pods = [_pods(((share, replicas[bound]) for share, replicas in shares), cpu_milli, memory) for bound in (0, 1)]
-    return Group("cpu", cpu_milli, memory, 0, None, Range(pods[0], max(*pods, 1)))
-
-
-def _pods(shares: Iterable[tuple[Bundle, int]], cpu_milli: int, memory: int) -> int:
-    """How many Pods hold all of these, filled largest first."""
-    rooms: list[Room] = []
-    for share, count in sorted(shares, key=lambda item: -item[0].cpu_milli):
-        rooms, left = _fill(rooms, share, count)
-        fresh, _ = _fill([(cpu_milli, memory, left)], share, left)
-        rooms += fresh[: -1 if left and fresh[-1][:2] == (cpu_milli, memory) else None]
-    return sum(number for _, _, number in rooms)
+    pod = Bundle(cpu_milli, 0, memory)
+    fewest = pods_for(((share, demand.replicas.minimum) for share, demand in shares), pod)
+    most = pods_for(((share, demand.replicas.maximum + demand.surge) for share, demand in shares), pod)
+    return Group("cpu", cpu_milli, memory, 0, None, Range(fewest, max(fewest, most, 1)))
 
 
 def _spare_holds(groups: Sequence[Group], heavy: Sequence[Demand], light: Sequence[Demand]) -> bool:
@@ -144,33 +143,11 @@ def _spare_holds(groups: Sequence[Group], heavy: Sequence[Demand], light: Sequen
 
 
 def _holds_all(group: Group, light: Sequence[Demand]) -> bool:
-    """Whether one Pod of the group holds all replicas of these at their maximum."""
-    shares = [(share, demand.replicas.maximum) for demand in light for share in demand.shares]
+    """Whether one Pod of the group holds all replicas of these at their maximum, and those that an update adds."""
+    shares = [(share, demand.replicas.maximum + demand.surge) for demand in light for share in demand.shares]
     cpu_milli = sum(share.cpu_milli * count for share, count in shares)
     memory = sum(share.memory * count for share, count in shares)
     return cpu_milli <= group.cpu_milli and memory <= group.memory
-
-
-def _fill(rooms: Sequence[Room], share: Bundle, count: int) -> tuple[list[Room], int]:
-    """Places replicas into the first rooms that hold them; returns the rooms as they are then, and how many are left.
-
-    Rooms alike are one entry with their number, so that ten thousand replicas take no longer than one.
-    """
-    filled: list[Room] = []
-    for cpu_milli, memory, number in rooms:
-        each = min(cpu_milli // max(share.cpu_milli, 1), memory // max(share.memory, 1))
-        full = min(number, count // each) if each > 0 else 0
-        count -= full * each
-        part = count if each > 0 and full < number else 0
-        count -= part
-        for placed, number_alike in ((each, full), (part, 1 if part else 0)):
-            if number_alike:
-                left = (cpu_milli - placed * share.cpu_milli, memory - placed * share.memory)
-                filled.append((*left, number_alike))
-        untouched = number - full - (1 if part else 0)
-        if untouched:
-            filled.append((cpu_milli, memory, untouched))
-    return filled, count
 
 
 def largest_share(demand: Demand) -> Bundle:
