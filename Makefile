@@ -17,7 +17,7 @@ HACK := PYTHONPATH=tests $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: images image-operator image-base image-cpu image-gpu sbom scan kind-up kind-down e2e docs
-.PHONY: help setup quickstart test test-fast test-stand-in lint format verify generate golden lock bench bench-apps faults truth monitoring-check dashboards control-plane control-plane-binaries clean
+.PHONY: help setup quickstart test test-fast test-stand-in lint format verify generate golden lock bench bench-apps faults truth prove-changes monitoring-check dashboards control-plane control-plane-binaries clean
 
 help: ## Say what there is to make.
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ verify: setup ## Fail where generated files are stale or the layout breaks a rul
 golden: setup ## Write the golden manifests again. A change under rayClusterConfig rebuilds every user's cluster.
 	$(BIN)/python -m pytest -q tests/golden --update-golden
 
+freeze-release: setup ## Keep what a release renders, to compare later versions with: VERSION=0.1.0.
+	$(HACK) hack/freeze_release.py $(VERSION)
+
 lock: setup ## Resolve the pinned requirements again.
 	hack/lock.sh
 
@@ -83,6 +86,9 @@ dashboards: setup ## Draw the dashboards for the docs from the Prometheus at URL
 
 truth: setup ## Make each fault of the corpus on the cluster of KUBECONFIG, and see whether its cause is named.
 	$(HACK) hack/truth.py $(ARGS)
+
+prove-changes: setup ## Make every change of the effect table under load on the cluster of KUBECONFIG (hours; ARGS=--help).
+	PYTHONPATH=tests:hack $(BIN)/python -m prove_changes $(ARGS)
 
 bench: setup ## Measure the operator on a real API server.
 	$(HACK) hack/bench/burst.py

@@ -8,8 +8,9 @@
 #   hack/kind.sh down        delete it
 #
 # CLUSTER (default llmpipeline) names it, WORKERS (default 1) says how many worker nodes it has, IMAGES (default
-# "operator base") which images: operator, base, cpu, gpu. KUBERAY_CHART and KUBERAY_IMAGE name KubeRay's chart and its
-# operator's image, which is loaded where docker has it; else the chart comes from KubeRay's public repository.
+# "operator base") which images: operator, base, cpu, gpu, and redis for the tests of heads. KUBERAY_CHART and
+# KUBERAY_IMAGE name KubeRay's chart and its operator's image, which is loaded where docker has it; else the chart comes
+# from KubeRay's public repository.
 #
 # docker, kind, kubectl and helm must be there.
 set -euo pipefail
@@ -48,11 +49,17 @@ cluster() {
 }
 
 images() {
-  local image
+  local image made
   for image in $IMAGES; do
     say "building the image $image"
-    make --no-print-directory -s "image-$image" DOCKER_FLAGS=-q >/dev/null
-    if [ "$image" = operator ]; then load "llmpipeline/operator:$VERSION"; else load "llmpipeline/serve:$RAY-$image"; fi
+    case $image in
+    operator) made=llmpipeline/operator:$VERSION ;;
+    redis) made=llmpipeline/redis-test:1 ;;
+    *) made=llmpipeline/serve:$RAY-$image ;;
+    esac
+    if [ "$image" = redis ]; then docker build -q -t "$made" tests/e2e/redis >/dev/null
+    else make --no-print-directory -s "image-$image" DOCKER_FLAGS=-q >/dev/null; fi
+    load "$made"
   done
 }
 

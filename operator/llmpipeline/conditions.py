@@ -92,6 +92,8 @@ class Reconciling:
     SUSPENDING: ClassVar = Reason("Suspending", "True")
     # Nothing runs, as spec.suspend asks.
     SUSPENDED: ClassVar = Reason("Suspended", "False")
+    # Somebody else suspends the RayService: Kueue, until it admits it.
+    SUSPENDED_BY_OTHER: ClassVar = Reason("SuspendedByOther", "False")
     # Requests move back to the old cluster.
     ROLLING_BACK: ClassVar = Reason("RollingBack", "True")
     # Nothing moves until somebody acts: see the condition `Stalled`.
@@ -132,6 +134,8 @@ class Available:
     PODS_PENDING: ClassVar = Reason("PodsPending", "False")
     NOT_APPLIED: ClassVar = Reason("NotApplied", "False")
     SUSPENDED: ClassVar = Reason("Suspended", "False")
+    # Somebody else suspends the RayService: Kueue, until it admits it.
+    SUSPENDED_BY_OTHER: ClassVar = Reason("SuspendedByOther", "False")
 
 
 class Ready:

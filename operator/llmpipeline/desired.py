@@ -69,7 +69,7 @@ def compile(document: dict[str, Any], platform: Platform = DEFAULT) -> Desired |
     plan = make_plan(parsed)
     if wrong := tuple(problems(parsed.spec, plan)):
         return Rejected(parsed.metadata, wrong)
-    service = rayservice(parsed, plan)
+    service = rayservice(parsed, plan, platform)
     if wrong := tuple(size.problems(parsed.spec, plan, service)):
         return Rejected(parsed.metadata, wrong)
     return Desired(parsed, plan, service, tuple(companions(parsed, plan, platform)))

@@ -51,6 +51,13 @@ def service(ready: bool, reason: str = "", *, seen: int = VERSION, also: str = "
     return {"metadata": {"generation": VERSION}, "spec": {"serveConfigV2": config}, "status": status}
 
 
+def held(rayservice: Document) -> Document:
+    """The RayService, suspended by another field manager."""
+    owned = {"manager": "kueue", "operation": "Update", "fieldsV1": {"f:spec": {"f:suspend": {}}}}
+    metadata, spec = {**rayservice["metadata"], "managedFields": [owned]}, {**rayservice["spec"], "suspend": True}
+    return {**rayservice, "metadata": metadata, "spec": spec}
+
+
 SERVING = service(True, active=RUNNING)
 STARTING = service(False, pending={})
 APPLIED = Verdict(Applied.APPLIED, "The RayService is applied.")
@@ -182,8 +189,9 @@ CASES = [
     Case("to be suspended", live(service(True, seen=1, active=RUNNING), suspend=True), IN_PROGRESS, PROGRESSING),
     Case("suspending", live(service(False, "SuspendInProgress"), suspend=True), IN_PROGRESS, PROGRESSING),
     Case("suspended", live(service(False, "SuspendComplete"), suspend=True), IN_PROGRESS, SUSPENDED, flux=SUCCEEDS),
-    # The operator takes this back.
-    Case("suspended by somebody else", live(service(False, "SuspendComplete")), IN_PROGRESS, PROGRESSING),
+    # The operator leaves that as it is: whoever does it, like Kueue, ends it.
+    Case("suspended by somebody else", live(held(service(False, "SuspendComplete"))), IN_PROGRESS, PROGRESSING),
+    Case("being suspended by somebody else", live(held(service(False, "SuspendInProgress"))), IN_PROGRESS, PROGRESSING),
     Case("resumed", live(service(False, "SuspendComplete", seen=1)), IN_PROGRESS, PROGRESSING),
     Case(
         "suspended and rejected", live(service(False, "SuspendComplete"), apps={**HELLO, "helo": {}}, suspend=True),

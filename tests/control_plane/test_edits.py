@@ -52,7 +52,7 @@ def test_bounds_and_tolerations_reach_the_live_cluster(admin: Admin, namespace: 
 
     def live() -> Any:
         (group,) = admin.get(RAY, "rayclusters", namespace, cluster)["spec"]["workerGroupSpecs"]
-        return group if group["maxReplicas"] == 7 else None
+        return group if group["maxReplicas"] == 8 else None  # one more in an update
 
     group = eventually(live, 10, "the new maximum in the live RayCluster")
     assert {"key": "team", "operator": "Exists"} in group["template"]["spec"]["tolerations"]
@@ -70,7 +70,7 @@ def test_a_cluster_that_is_about_to_be_replaced_is_not_patched(admin: Admin, nam
     document["spec"]["apps"][1]["openai"]["models"][0]["autoscaling"]["maxReplicas"] = 7
     edit(admin, namespace, document)
     message = wait_for_edit(admin, namespace, "NewCluster")
-    assert "1 more GPU" in message
+    assert "1 L4 GPU more" in message
     settle()
     assert admin.get(RAY, "rayclusters", namespace, cluster)["metadata"] == before["metadata"]
 

@@ -4,86 +4,29 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from llmpipeline.cli.main import main
-from llmpipeline.cluster import client
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
-from llmpipeline.names import Key
-from support.pipelines import Document, desired_of, model, openai
-from support.pipelines import pipeline as a_pipeline
-
-Change = Callable[[Document], object]
-
-
-def pipeline(name: str = "reviews", *, namespace: str = "ml", most: int = 2) -> Document:
-    scaling = {"minReplicas": 1, "maxReplicas": most, "targetOngoingRequests": 32}
-    app = openai(model("qwen", autoscaling=scaling))
-    return a_pipeline(app, name=name, namespace=namespace, ray={"image": "serve:2.60.0"})
-
-
-def other_image(document: Document) -> None:
-    document["spec"]["ray"]["image"] = "serve:other"
-
-
-def more_replicas(document: Document) -> None:
-    document["spec"]["apps"][0]["openai"]["models"][0]["autoscaling"]["maxReplicas"] = 8
-
-
-def changed(*changes: Change) -> Document:
-    document = pipeline()
-    for change in changes:
-        change(document)
-    return document
-
-
-def plan(tmp_path: Path, new: list[Document], old: list[Document] | None, *options: str) -> Result:
-    for name, documents in (("new", new), ("old", old)):
-        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump_all(documents or [], sort_keys=False))
-    former = [] if old is None else ["--from", str(tmp_path / "old.yaml")]
-    return CliRunner().invoke(main, ["plan", "-f", str(tmp_path / "new.yaml"), *former, *options])
-
-
-class Cluster:
-    """A fake: answers with what it was given."""
-
-    def __init__(self, rayservices: dict[Key, Document], failure: Exception | None = None) -> None:
-        self.rayservices, self.failure = rayservices, failure
-
-    async def __aenter__(self) -> "Cluster":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-    async def rayservice(self, key: Key) -> Document | None:
-        if self.failure:
-            raise self.failure
-        return self.rayservices.get(key)
-
-
-def runs(monkeypatch: pytest.MonkeyPatch, *documents: Document, failure: Exception | None = None) -> None:
-    services = [desired_of(document).service for document in documents]
-    live = {Key(made["metadata"]["namespace"], made["metadata"]["name"]): made for made in services}
-    monkeypatch.setattr(client, "connect", lambda: Cluster(live, failure))
+from support.pipelines import Document
+from support.plan_command import Change, changed, more_replicas, other_image, pipeline, plan, runs
 
 
 @pytest.mark.parametrize(
     ("change", "row", "field"),
     [
-        ([], ["reviews", "Unchanged", "1-2", "-"], None),
-        ([other_image], ["reviews", "NewCluster", "1-2", "+1"], 'spec.ray.image: "serve:2.60.0" -> "serve:other"'),
+        ([], ["reviews", "Unchanged", "1-3", "-"], None),
+        ([other_image], ["reviews", "NewCluster", "1-3", "+1 L4"], 'spec.ray.image: "serve:2.60.0" -> "serve:other"'),
         (
             [more_replicas],
-            ["reviews", "LivePatch", "1-2 -> 1-8", "-"],
+            ["reviews", "LivePatch", "1-3 -> 1-9", "-"],
             "spec.apps[chat].openai.models[qwen].autoscaling.maxReplicas: 2 -> 8",
         ),
-        ([other_image, more_replicas], ["reviews", "NewCluster", "1-2 -> 1-8", "+1"], "spec.ray.image: "),
+        ([other_image, more_replicas], ["reviews", "NewCluster", "1-3 -> 1-9", "+1 L4"], "spec.ray.image: "),
     ],
     ids=["nothing", "new cluster", "live patch", "both"],
 )
@@ -100,7 +43,7 @@ def test_from_a_file(tmp_path: Path, change: list[Change], row: list[str], field
 def test_a_pipeline_that_was_not_there_is_created(tmp_path: Path) -> None:
     result = plan(tmp_path, [pipeline()], [pipeline("other")])
     assert "Create" in result.stdout
-    assert "0 -> 1-2" in result.stdout
+    assert "0 -> 1-3" in result.stdout
 
 
 def test_several_pipelines_and_namespaces(tmp_path: Path) -> None:
@@ -120,11 +63,14 @@ def test_json(tmp_path: Path) -> None:
         "namespace": "ml",
         "name": "reviews",
         "effect": "LivePatch",
+        "interrupts": False,
         "gpus": {
-            "before": {"requested": 1, "maximum": 2},
-            "after": {"requested": 1, "maximum": 8},
+            "before": {"requested": 1, "maximum": 3},
+            "after": {"requested": 1, "maximum": 9},
             "extraDuringUpdate": 0,
+            "extraByType": {},
         },
+        "reasons": [],
         "changes": [
             {"field": "spec.apps[chat].openai.models[qwen].autoscaling.maxReplicas", "before": 2, "after": 8},
         ],

@@ -56,7 +56,7 @@ def test_each_node_is_a_deployment_that_scales_alone() -> None:
     assert (front["name"], first["name"], second["name"]) == ("Graph", "a", "b")
     assert second["autoscaling_config"]["max_replicas"] == 3
     assert second["ray_actor_options"] == {"num_cpus": 1, "num_gpus": 1}
-    assert planned.gpus == (1, 3)
+    assert planned.gpus == (1, 4)  # one more in an update
 
 
 @pytest.mark.parametrize(

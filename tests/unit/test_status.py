@@ -268,3 +268,27 @@ def test_what_another_version_added_is_passed_over() -> None:
 def test_last_line() -> None:
     assert last_line("a\n b \n\n") == "b"
     assert last_line("") == ""
+
+
+def test_a_fresh_report_is_believed_after_some_seconds() -> None:
+    """KubeRay reports a generation as seen with the states that the apps had before."""
+    running = service(True, active={"hello": app("RUNNING"), "chat": app("RUNNING")})
+    running["status"]["lastUpdateTime"] = "2026-01-01T00:00:00Z"
+    observed = observe(running)
+
+    def reconciling(now: str, *, was_settled: bool = False) -> tuple[str, str]:
+        situation = Situation(WANTED, APPLIED, observed, None, now, was_settled)
+        found = condition(judge(situation, Status(), now), "Reconciling")
+        return found.status, found.reason
+
+    assert reconciling("2026-01-01T00:00:02Z") == ("True", "Deploying")
+    assert reconciling("2026-01-01T00:00:06Z") == ("False", "Settled")
+    assert reconciling("2026-01-01T00:00:02Z", was_settled=True) == ("False", "Settled")
+    # A clock that is behind KubeRay's holds nothing up.
+    assert reconciling("2025-12-31T23:59:00Z") == ("False", "Settled")
+
+
+@pytest.mark.parametrize(("generation", "settled"), [(3, True), (4, False)])
+def test_settled_is_said_of_a_generation(generation: int, settled: bool) -> None:
+    running = service(True, active={"hello": app("RUNNING"), "chat": app("RUNNING")})
+    assert status_of(observe(running)).is_settled(generation) is settled

@@ -26,6 +26,25 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Values.kuberayNamespace | default "kuberay" }}
 {{- end -}}
 
+{{- define "op.passOn" -}}
+{{- /* No label at all is one that is empty. Values of a release that had no passOn mean the operator's defaults. */ -}}
+{{- with .Values.passOn -}}
+{{- range .labels | default (list "") }}
+- {{ printf "--pass-on-label=%s" (include "op.passedOn" .) }}
+{{- end }}
+{{- range .annotations }}
+- {{ printf "--pass-on-annotation=%s" (include "op.passedOn" .) }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- define "op.passedOn" -}}
+{{- if regexMatch "^(serving\\.llmpipeline\\.dev|app\\.kubernetes\\.io|ray\\.io|kubectl\\.kubernetes\\.io)/" . -}}
+{{- fail (printf "passOn: %s cannot be passed on: it is reserved for Kubernetes tools and the operator; remove it" .) -}}
+{{- end -}}
+{{ . }}
+{{- end -}}
+
 {{- define "op.image" -}}
 {{- if .Values.image.digest -}}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{- else -}}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{- end -}}
 {{- end -}}

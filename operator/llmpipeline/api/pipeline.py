@@ -97,6 +97,8 @@ class Metadata(Model):
     namespace: str = "default"
     uid: str | None = None
     generation: int = 0
+    labels: dict[str, str] = Field(default={})
+    annotations: dict[str, str] = Field(default={})
 
 
 class LLMPipeline(Model):

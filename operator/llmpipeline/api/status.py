@@ -135,6 +135,11 @@ class Status(_Said):
         """Whether the condition Ready is true."""
         return any(item.type == "Ready" and item.status == "True" for item in self.conditions)
 
+    def is_settled(self, generation: int) -> bool:
+        """Whether nothing is in progress of this generation: it was said that the change has been carried out."""
+        said = self.condition("Reconciling")
+        return said is not None and (said.reason, said.observed_generation) == ("Settled", generation)
+
     def written(self) -> dict[str, Any]:
         """As the API server takes it."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)

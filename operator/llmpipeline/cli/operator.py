@@ -9,7 +9,7 @@ import click
 
 from llmpipeline import names
 from llmpipeline.cli.connection import why
-from llmpipeline.cli.options import KUBERAY_NAMESPACE, UNREACHABLE, command, fail
+from llmpipeline.cli.options import PLATFORM, UNREACHABLE, command, fail
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
 from llmpipeline.render.platform import Platform
 
@@ -32,16 +32,15 @@ from llmpipeline.render.platform import Platform
     default=0,
     help="Answer /healthz, /readyz and /metrics on this port. Default: on none.",
 )
-@KUBERAY_NAMESPACE
+@PLATFORM
 @click.option("--verbose", is_flag=True, help="Log what kopf and the client do, too.")
 def operator(
-    namespaces: tuple[str, ...], lease_namespace: str, health_port: int, kuberay_namespace: str, verbose: bool
+    namespaces: tuple[str, ...], lease_namespace: str, health_port: int, platform: Platform, verbose: bool
 ) -> None:
     """Run the operator: turn every LLMPipeline into a RayService, and keep it so.
 
     The cluster is the one of the kubeconfig (KUBECONFIG) or, in a Pod, its own.
     """
-    platform = Platform(kuberay_namespace)
     problem = run(namespaces, platform, lease_namespace=lease_namespace, health_port=health_port, verbose=verbose)
     if problem:
         fail(problem, UNREACHABLE)

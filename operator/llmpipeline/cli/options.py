@@ -4,12 +4,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, Final, NoReturn
 
 import click
 
 from llmpipeline.cli.documents import LoadedPipeline, read_pipelines
-from llmpipeline.render.platform import DEFAULT, Platform
+from llmpipeline.render.platform import DEFAULT, Platform, wrong_with
 
 # Exit codes besides 0 (done) and click's own 2 (wrong usage). The input is wrong, or the answer is no:
 NEGATIVE: Final = 1
@@ -30,13 +31,54 @@ FILES: Final = click.option(
 OUTPUT: Final = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Format of the result."
 )
-KUBERAY_NAMESPACE: Final = click.option(
+
+
+def _checked(_context: click.Context, _parameter: click.Parameter, keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels and annotations that may be passed on; ends with wrong usage if one may not. An empty one is none."""
+    for key in filter(None, keys):
+        if wrong := wrong_with(key):
+            raise click.BadParameter(wrong)
+    return tuple(filter(None, keys))
+
+
+_KUBERAY_NAMESPACE: Final = click.option(
     "--kuberay-namespace",
     default=DEFAULT.kuberay_namespace,
     show_default=True,
     metavar="NAMESPACE",
     help="Where KubeRay's operator runs; network policies let its Pods in.",
 )
+
+
+_PASS_ON_LABEL: Final = click.option(
+    "--pass-on-label",
+    "labels",
+    multiple=True,
+    default=DEFAULT.labels,
+    show_default=True,
+    metavar="KEY",
+    callback=_checked,
+    help="A label of pipelines that their RayServices and Pods get too: a key, or a prefix that ends in a slash. May "
+    "be given several times.",
+)
+_PASS_ON_ANNOTATION: Final = click.option(
+    "--pass-on-annotation",
+    "annotations",
+    multiple=True,
+    metavar="KEY",
+    callback=_checked,
+    help="An annotation that is passed on in the same way.",
+)
+
+
+def PLATFORM(function: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802  # named like the other options
+    """The options of what administrators decide for all pipelines; the command gets a `platform`."""
+
+    @wraps(function)
+    def made(*, kuberay_namespace: str, labels: tuple[str, ...], annotations: tuple[str, ...], **given: Any) -> Any:
+        return function(platform=Platform(kuberay_namespace, labels, annotations), **given)
+
+    return _KUBERAY_NAMESPACE(_PASS_ON_LABEL(_PASS_ON_ANNOTATION(made)))
 
 
 class _Verbatim(click.Command):

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from llmpipeline.cli.options import FILES, KUBERAY_NAMESPACE, command, load_or_exit
+from llmpipeline.cli.options import FILES, PLATFORM, command, load_or_exit
 from llmpipeline.cli.yaml_output import manifests_as_yaml
 from llmpipeline.render.platform import Platform
 
@@ -15,12 +15,12 @@ from llmpipeline.render.platform import Platform
     "kubectl get llmp reviews -o yaml | llmpipeline render -f -",
 )
 @FILES
-@KUBERAY_NAMESPACE
-def render(files: tuple[str, ...], kuberay_namespace: str) -> None:
+@PLATFORM
+def render(files: tuple[str, ...], platform: Platform) -> None:
     """Print the manifests that the operator would apply. No cluster is asked.
 
     The owner reference holds the pipeline's UID, which only a cluster gives: render one read from there to see it.
     """
-    loaded = load_or_exit(files, platform=Platform(kuberay_namespace))
+    loaded = load_or_exit(files, platform=platform)
     rendered: Sequence[dict[str, Any]] = [manifest for one in loaded for manifest in one.desired.manifests]
     click.echo(manifests_as_yaml(rendered), nl=False)

@@ -179,7 +179,7 @@ def _edit(live: Manifest, desired: Desired) -> LastEdit | None:
     if (recorded and recorded.observed_generation == generation) or _is_of_this_generation(live, desired):
         return recorded  # drift is repaired, a companion is tried again, or another operator renders it otherwise
     effect = effect_of(live, desired.service)
-    message = _COMPANIONS_ALONE if effect.kind == "Unchanged" else effect.message
+    message = effect.message if effect.fields else _COMPANIONS_ALONE
     return LastEdit(effect=effect.kind, message=message[:_LONGEST], observed_generation=generation)
 
 

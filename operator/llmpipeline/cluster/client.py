@@ -220,6 +220,11 @@ class Cluster:
         """Raises if pipelines cannot be listed here; None: in all namespaces."""
         await self._read("get", collection_of(names.KIND, namespace), limit=1, header_params=_METADATA_LIST)
 
+    async def knows(self, kind: str, namespace: str) -> bool:
+        """Whether the cluster has this kind at all. Needs the right to list it."""
+        path = collection_of(kind, namespace)
+        return await self._find_bytes(path, limit=1, header_params=_METADATA_LIST) is not None
+
     async def metadata_pages(self, kind: str, namespace: str | None, label: str = "") -> AsyncIterator[Page]:
         """The metadata of all objects of a kind, or of those with a label, page by page."""
         path, following = collection_of(kind, namespace), ""

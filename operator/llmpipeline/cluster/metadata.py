@@ -36,6 +36,7 @@ _STRING, _BYTES, _BOOL, _INT32, _INT64 = (
 # By message and field: its number, and its type or the message that it holds; a list of it if it is repeated.
 _MESSAGES: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
     "Time": {},
+    "Entry": {"key": (1, _STRING), "value": (2, _STRING)},
     "OwnerReference": {
         "kind": (1, _STRING),
         "name": (3, _STRING),
@@ -50,6 +51,8 @@ _MESSAGES: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
         "resourceVersion": (6, _STRING),
         "generation": (7, _INT64),
         "deletionTimestamp": (9, "Time"),
+        "labels": (11, ["Entry"]),
+        "annotations": (12, ["Entry"]),
         "ownerReferences": (13, ["OwnerReference"]),
     },
     "PartialObjectMetadata": {"metadata": (1, "ObjectMeta")},
@@ -73,6 +76,7 @@ class Metadata:
         generation: Counts the versions of its spec; 0 for a kind that has none.
         deleted: Whether it is being deleted.
         controller: The owner that is its controller; None if it has none.
+        texts: Of its labels and annotations, by which a change of them is known in this process; 0 if it has none.
     """
 
     key: Key
@@ -81,6 +85,7 @@ class Metadata:
     generation: int = 0
     deleted: bool = False
     controller: "Owner | None" = None
+    texts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +187,14 @@ def _metadata(found: Any) -> Metadata:
         generation=found.generation,
         deleted=found.HasField("deletionTimestamp"),
         controller=Owner(owner.apiVersion, owner.kind, owner.name, owner.uid) if owner else None,
+        texts=_digest(found),
     )
+
+
+def _digest(found: Any) -> int:
+    if not (found.labels or found.annotations):
+        return 0
+    return hash(tuple(frozenset((it.key, it.value) for it in entries) for entries in (found.labels, found.annotations)))
 
 
 def _unwrapped(raw: bytes) -> bytes:

@@ -109,6 +109,18 @@ async def bring_to(cluster: Cluster, live: Manifest | None, manifest: Manifest, 
     return await cluster.change(wanted, live["metadata"]["uid"])
 
 
+def is_as_wanted(live: Manifest, manifest: Manifest) -> bool:
+    """Whether `bring` would leave an object of a pipeline as it is."""
+    return _is_within(_annotated(manifest, {}), live)
+
+
+def owner_of(live: Manifest) -> str:
+    """The UID of the pipeline that controls an object; empty if none does."""
+    owner = _controller(live)
+    is_ours = owner is not None and _is_pipeline(str(owner.get("apiVersion", "")), str(owner.get("kind")))
+    return str(owner.get("uid", "")) if owner and is_ours else ""
+
+
 async def remove(cluster: Cluster, which: Object, uid: str) -> None:
     """Deletes an object if it belongs to the pipeline with this UID, and otherwise does nothing."""
     kind, key = which

@@ -80,7 +80,7 @@ class Controller:
         return self._queue.longest_work_seconds > STUCK_SECONDS
 
     def pipeline_changed(self, change: Change) -> None:
-        """A pipeline is new, has another spec, or is gone. What else changes is its status, which we write."""
+        """A pipeline is new, has another spec or labels, or is gone. What else changes is its status: we write that."""
         key, before, after = change.key, change.before, change.after
         if after is None:
             self._left.pop(key, None)
@@ -88,7 +88,7 @@ class Controller:
             self._events.forget(key)
             self._queue.forget(key)
             self.metrics.forget(key)
-        elif before is None or (before.uid, before.generation) != (after.uid, after.generation):
+        elif before is None or _asked(before) != _asked(after):
             self._queue.add(key, urgent=not (change.listed and before is None and self._has_service(key)))
 
     def _has_service(self, key: Key) -> bool:
@@ -174,6 +174,11 @@ class Controller:
         self._events.note(key, outcome.uid, outcome.news)
         for news in outcome.news:
             logger.log(_LEVELS[news.type], "%s/%s: %s: %s", *key, news.reason, news.message)
+
+
+def _asked(metadata: Metadata) -> tuple[str, int, int]:
+    """What of a pipeline's metadata changes with what it asks for."""
+    return metadata.uid, metadata.generation, metadata.texts
 
 
 def _owner_of(metadata: Metadata | None) -> str | None:

@@ -28,6 +28,7 @@ from llmpipeline.problems import Problem
 from llmpipeline.render.platform import Platform
 from llmpipeline.status.judge import judge, with_defect
 from llmpipeline.status.news import News, news_of
+from llmpipeline.status.reconciling import settles_in
 from llmpipeline.status.situation import Situation
 
 # How long until it is tried again what no event will announce, in seconds. It doubles each time, up to five minutes.
@@ -100,10 +101,16 @@ async def _reconcile(cluster: Cluster, document: Manifest, platform: Platform, c
     applied = await carry_out(cluster, document, wanted)
     previous = Status.of(document)
     observed = await look(cluster, applied.service, was_ready=previous.is_ready) if applied.service else None
-    status = judge(Situation(wanted, applied.verdict, observed, applied.last_edit), previous, clock())
+    now = clock()
+    was_settled = previous.is_settled(metadata["generation"])
+    situation = Situation(wanted, applied.verdict, observed, applied.last_edit, now, was_settled)
+    status = judge(situation, previous, now)
     if status != previous:
         await write(cluster, key, uid, metadata["resourceVersion"], status)
-    return replace(_outcome(applied, observed, status), news=news_of(previous, status), uid=uid)
+    outcome = _outcome(applied, observed, status)
+    if observed and (seconds := settles_in(situation, observed)):
+        outcome = replace(outcome, retry_after=min(seconds, outcome.retry_after or seconds))
+    return replace(outcome, news=news_of(previous, status), uid=uid)
 
 
 async def _compiled(document: Manifest, platform: Platform) -> Desired | Rejected:

@@ -1,35 +1,21 @@
 """What applying a RayService over another one does: to requests, to GPUs, and for how long."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from math import ceil
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from llmpipeline.api.quantity import Range
 from llmpipeline.effect import accelerators
 from llmpipeline.effect.differences import Difference, differences
-from llmpipeline.effect.serve_config import at_start, parsed, replaced, what_serve_does
-from llmpipeline.kuberay.cluster_spec import (
-    appended_groups,
-    gpus,
-    is_new_cluster,
-    normal_cluster,
-)
+from llmpipeline.effect.extra import extra_of_update
+from llmpipeline.effect.outcome import DELETION_DELAY, Effect, Kind
+from llmpipeline.effect.serve_config import at_start, parsed, what_serve_does
+from llmpipeline.effect.suspension import created, held, is_suspended, suspension
+from llmpipeline.kuberay.cluster_spec import appended_groups, gpus, is_new_cluster, normal_cluster
 from llmpipeline.kuberay.conventions import INCREMENTAL, NO_UPGRADE
 from llmpipeline.kuberay.normal_form import normal_form
+from llmpipeline.kuberay.service import observe
+from llmpipeline.kuberay.suspension import suspended_by, without_foreign_suspension
 from llmpipeline.names import Manifest
-
-Kind = Literal[
-    "Unchanged",  # nothing that runs changes
-    "Ignored",  # KubeRay leaves the live service as it is, and says nothing
-    "InPlace",  # Ray Serve, or KubeRay, changes what runs
-    "LivePatch",  # KubeRay ignores it; the operator writes it into the live Ray cluster
-    "AddWorkers",  # worker groups are added to the live Ray cluster
-    "NewCluster",  # a second Ray cluster comes up and takes over
-    "Suspend",  # everything is taken down
-    "Resume",  # and comes up again
-    "Create",  # there was nothing before
-]
 
 
 class _Part(NamedTuple):
@@ -42,11 +28,7 @@ class _Part(NamedTuple):
 
 # Of several parts the one that weighs most names the effect.
 _WEIGHT: Final[tuple[Kind, ...]] = ("Unchanged", "Ignored", "InPlace", "LivePatch", "AddWorkers")
-_NOTHING: Final = Range(0, 0)
-_DELETION_DELAY: Final = 60
 _INITIALIZING_TIMEOUT: Final = "ray.io/initializing-timeout"
-
-
 _BOUNDS: Final = ("minReplicas", "maxReplicas")
 _ADDED: Final = (
     "KubeRay adds the worker groups {} to the live Ray cluster; requests go on. It also rewrites the other groups: the "
@@ -59,34 +41,6 @@ _TOLERATED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What a change does.
-
-    Attributes:
-        kind: In one word, as the resource's status shows it.
-        message: For a person: what happens to requests, GPUs and Pods.
-        fields: The fields of the RayService that change.
-        gpus_before: GPUs at the minimum and at the maximum number of Pods, before.
-        gpus_after: The same afterwards.
-        extra: Extra GPUs while it is carried out, by type; those that there may be at most.
-        interrupts: Whether requests may fail, or wait until something has started.
-    """
-
-    kind: Kind
-    message: str
-    fields: tuple[str, ...] = ()
-    gpus_before: Range = _NOTHING
-    gpus_after: Range = _NOTHING
-    extra: tuple[tuple[str, int], ...] = ()
-    interrupts: bool = False
-
-    @property
-    def gpus_more(self) -> int:
-        """Extra GPUs of all types."""
-        return sum(count for _, count in self.extra)
-
-
 def effect_of(old: Manifest | None, new: Manifest) -> Effect:
     """What applying `new` does.
 
@@ -96,23 +50,25 @@ def effect_of(old: Manifest | None, new: Manifest) -> Effect:
     """
     after = gpus(normal_cluster(new))
     if old is None:
-        return _create(new, after)
+        return created(new, after)
+    holder, old = "" if observe(old).ready else suspended_by(old), without_foreign_suspension(old)
     fields = tuple(difference.field for difference in changes(old, new))
     before = gpus(normal_cluster(old))
-    if _suspended(old) or _suspended(new):
-        return _suspension(old, new, fields, before, after)
+    if holder:
+        return held(holder, fields)
+    if is_suspended(old) or is_suspended(new):
+        return suspension(old, new, fields, before, after)
     if is_new_cluster(old, new):
         return _new_cluster(old, new, fields, before, after)
     parts = [*_of_cluster(old, new), *_of_serve(old, new), *_of_service(old, new), *_of_metadata(old, new)]
     kinds: list[Kind] = ["Unchanged", *(part.kind for part in parts)]
-    nothing = "Nothing that runs changes." if fields else "Nothing changes."
     extra = extra_of_update(old, new)
     sentences = [part.message for part in parts]
     if extra:
         sentences.append(f"It needs {accelerators.in_words(extra)} more, for about the time of one model load.")
     return Effect(
         kind=max(kinds, key=_WEIGHT.index),
-        message=" ".join(sentences) or nothing,
+        message=" ".join(sentences) or ("Nothing that runs changes." if fields else "Nothing changes."),
         fields=fields,
         gpus_before=before,
         gpus_after=after,
@@ -123,7 +79,7 @@ def effect_of(old: Manifest | None, new: Manifest) -> Effect:
 
 def changes(old: Manifest, new: Manifest) -> tuple[Difference, ...]:
     """The fields of a RayService that a change touches, those of the Serve config by app."""
-    return differences(_comparable(old, new), _comparable(new, new))
+    return differences(_comparable(without_foreign_suspension(old), new), _comparable(new, new))
 
 
 def _comparable(manifest: Manifest, new: Manifest) -> Manifest:
@@ -136,27 +92,6 @@ def _comparable(manifest: Manifest, new: Manifest) -> Manifest:
     spec = normal_form(manifest["spec"])
     config = parsed(spec.get("serveConfigV2"))
     return {"metadata": metadata, "spec": spec if config is None else {**spec, "serveConfigV2": config}}
-
-
-def _create(new: Manifest, after: Range) -> Effect:
-    if _suspended(new):
-        return Effect("Create", "It is suspended: nothing starts until it is resumed.")
-    message = "A Ray cluster starts; requests are answered as soon as every app runs."
-    return Effect("Create", message, (), _NOTHING, after)
-
-
-def _suspension(old: Manifest, new: Manifest, fields: tuple[str, ...], before: Range, after: Range) -> Effect:
-    if not _suspended(new):
-        message = "A new Ray cluster starts, from the current spec; requests are answered as soon as every app runs."
-        return Effect("Resume", message, fields, _NOTHING, after)
-    if _suspended(old):
-        message = "It is suspended: nothing runs. The change takes effect when it is resumed."
-        return Effect("Unchanged", message if fields else "Nothing changes.", fields)
-    message = (
-        "The Ray cluster and its Services are deleted at once and their GPUs are released: requests fail until it is "
-        "resumed."
-    )
-    return Effect("Suspend", message, fields, before, _NOTHING, interrupts=True)
 
 
 def _new_cluster(old: Manifest, new: Manifest, fields: tuple[str, ...], before: Range, after: Range) -> Effect:
@@ -172,8 +107,8 @@ def _new_cluster(old: Manifest, new: Manifest, fields: tuple[str, ...], before: 
         return Effect("Ignored", " ".join(texts), fields, before, before, interrupts=interrupts)
     cluster = normal_cluster(new)
     delay = new["spec"].get("rayClusterDeletionDelaySeconds")
-    seconds = _DELETION_DELAY if delay is None else delay
-    kept = f"it is deleted {seconds} s after the switch, with the requests that it is still answering."
+    seconds = DELETION_DELAY if delay is None else delay
+    kept = f"it is deleted {seconds} s after the switch, and its Pods finish the requests in flight."
     if upgrade.get("type") == INCREMENTAL:
         # KubeRay starts it without `replicas`, and keeps minReplicas whatever maxSurgePercent is.
         more = accelerators.of_groups(cluster, "minReplicas")
@@ -291,25 +226,3 @@ def _of_metadata(old: Manifest, new: Manifest) -> Iterator[_Part]:
     if timeouts[0] != timeouts[1]:
         yield _Part("InPlace", "The initializing timeout applies at once, to a service that has not been ready yet.")
     yield _Part("Unchanged", "KubeRay copies labels and annotations only to Ray clusters that it creates from now on.")
-
-
-def extra_of_update(old: Manifest, new: Manifest) -> dict[str, int]:
-    """The GPUs that an update in place adds for a while: of one replica more of each deployment that starts first.
-
-    At most those that the worker groups can still grow by.
-    """
-    before, after = (parsed(manifest["spec"].get("serveConfigV2")) for manifest in (old, new))
-    if before is None or after is None:
-        return {}
-    surging = [item for item in replaced(before, after) if item.starts_first]
-    wanted = accelerators.total(accelerators.of_replica(item.app, item.deployment) for item in surging)
-    least, most = (accelerators.of_groups(normal_cluster(new), bound) for bound in ("minReplicas", "maxReplicas"))
-    if accelerators.ANY in wanted:  # of any type, so of all that there are
-        least, most = ({accelerators.ANY: sum(gpus.values())} for gpus in (least, most))
-        wanted = {accelerators.ANY: sum(wanted.values())}
-    grown = {kind: min(ceil(count), most.get(kind, 0) - least.get(kind, 0)) for kind, count in wanted.items()}
-    return {kind: count for kind, count in grown.items() if count > 0}
-
-
-def _suspended(manifest: Manifest) -> bool:
-    return bool(manifest["spec"].get("suspend"))

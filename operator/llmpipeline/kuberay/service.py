@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from llmpipeline.kuberay.pods import Cause, PodsSeen
+from llmpipeline.kuberay.suspension import suspended_by
 from llmpipeline.kuberay.text import last_line, plain
 
 RUNNING: Final = "RUNNING"
@@ -66,6 +67,8 @@ class Observed:
         is_short: A worker group has fewer running Pods than its minimum, though every app runs.
         routes: The route of every app, by name, as its Serve config has them.
         rolling_back: An incremental upgrade is being taken back.
+        suspended_by: Who suspends it, if it is not this operator: Kueue or a field manager.
+        updated_at: When KubeRay last changed the status, as RFC 3339; empty if it does not say.
     """
 
     seen: bool
@@ -79,6 +82,8 @@ class Observed:
     pending: dict[str, AppState]
     routes: dict[str, str]
     rolling_back: bool = False
+    suspended_by: str = ""
+    updated_at: str = ""
     fault: str = ""
     pods: PodsSeen | None = None
     are_pods_hidden: bool = False
@@ -142,6 +147,8 @@ def observe(rayservice: dict[str, Any]) -> Observed:
         pending=_applications(pending),
         routes=_routes(rayservice),
         rolling_back=conditions.get("RollbackInProgress", {}).get("status") == "True",
+        suspended_by=suspended_by(rayservice),
+        updated_at=str(status.get("lastUpdateTime") or ""),
     )
 
 

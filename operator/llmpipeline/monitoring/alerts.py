@@ -121,7 +121,7 @@ PIPELINES: Final = (
         # on until it is over, however long ago it was available. An update in place is no outage by itself.
         f"({_condition('available', 0)}) and on ({PIPELINE}) (max by ({PIPELINE}) "
         f"(max_over_time(llmpipeline_available[1h])) == 1 or on ({PIPELINE}) {_FIRING})"
-        f' unless on ({PIPELINE}) present_over_time(llmpipeline_available{{reason="Suspended"}}[1h])'
+        f' unless on ({PIPELINE}) present_over_time(llmpipeline_available{{reason=~"Suspended|SuspendedByOther"}}[1h])'
         f' unless on ({PIPELINE}) llmpipeline_available{{reason="AppsDeploying"}}',
         2,
         "critical",
@@ -129,7 +129,7 @@ PIPELINES: Final = (
     ),
     Alert(
         "LLMPipelineNotReady",
-        f'{_condition("ready", 0)} unless on ({PIPELINE}) llmpipeline_ready{{reason="Suspended"}}'
+        f'{_condition("ready", 0)} unless on ({PIPELINE}) llmpipeline_ready{{reason=~"Suspended|SuspendedByOther"}}'
         f" unless on ({PIPELINE}) llmpipeline_stalled == 1",
         60,
         "warning",

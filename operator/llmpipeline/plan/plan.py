@@ -37,6 +37,15 @@ class Plan:
         return sum(group.replicas.minimum * group.hosts for group in self.groups)
 
     @property
+    def serves_without_head(self) -> bool:
+        """Whether two workers always answer, so that the Service does not need the head.
+
+        With one worker, or none, the proxy of the head holds the requests until there is a replica (again).
+        """
+        on_workers = self.head.cpu_milli == 0 and self.fewest_workers >= 2
+        return on_workers and any(demand.replicas.minimum >= 2 for demand in self.demands)
+
+    @property
     def gpus(self) -> Range:
         """GPUs with every deployment at its minimum of replicas, and with every group at its maximum of Pods."""
         needed = sum(share.gpu_milli * item.replicas.minimum for item in self.demands for share in item.shares)

@@ -4,6 +4,9 @@ On SIGTERM Ray marks its node as draining. Ray Serve then starts other replicas 
 when the others run, or at last so long before the drain ends that their requests can finish. So the drain is longer
 than a replica's own time, and the Pod's grace period is longer than the drain. A node that is done ends early. Source:
 `Node._drain_node_before_shutdown` and `migrate_replicas_on_draining_nodes` of Ray 2.60.
+
+The head gets as much: Ray Serve's controller, which stops the replicas of a cluster that is deleted, runs there. So it
+is never done early.
 """
 
 from typing import Final

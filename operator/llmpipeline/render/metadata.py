@@ -16,7 +16,9 @@ def labels(pipeline: LLMPipeline) -> dict[str, str]:
     }
 
 
-def metadata(pipeline: LLMPipeline, more_labels: dict[str, str] | None = None) -> dict[str, Any]:
+def metadata(
+    pipeline: LLMPipeline, more_labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None
+) -> dict[str, Any]:
     """The metadata of a manifest, with its owner where the pipeline has a UID (one read from a cluster has)."""
     given: dict[str, Any] = {
         "name": pipeline.metadata.name,
@@ -24,7 +26,13 @@ def metadata(pipeline: LLMPipeline, more_labels: dict[str, str] | None = None) -
         # The controller finds the pipeline of an object by this one, whatever the user's are.
         "labels": labels(pipeline) | (more_labels or {}) | {names.LABEL_PIPELINE: pipeline.metadata.name},
     }
+    if annotations:
+        given["annotations"] = annotations
     if pipeline.metadata.uid:
-        owner = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": pipeline.metadata.name}
-        given["ownerReferences"] = [{**owner, "uid": pipeline.metadata.uid, "controller": True}]
+        given["ownerReferences"] = [owner_reference(pipeline.metadata.name, pipeline.metadata.uid)]
     return given
+
+
+def owner_reference(name: str, uid: str) -> dict[str, Any]:
+    """That of what is made for the pipeline with this name and UID."""
+    return {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": name, "uid": uid, "controller": True}

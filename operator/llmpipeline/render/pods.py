@@ -16,6 +16,7 @@ from llmpipeline.render import nodes
 from llmpipeline.render.drain import pod_grace_seconds
 from llmpipeline.render.environment import variables
 from llmpipeline.render.metadata import labels
+from llmpipeline.render.passed_on import NOTHING, PassedOn
 from llmpipeline.render.strategic_merge import merge
 
 _HEAD_PORTS: Final = (("gcs", 6379), ("dashboard", 8265), ("serve", names.SERVE_PORT))
@@ -43,7 +44,7 @@ POD_SECURITY: Final = {
 CONTAINER_SECURITY: Final = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def head_template(pipeline: LLMPipeline, plan: Plan) -> dict[str, Any]:
+def head_template(pipeline: LLMPipeline, plan: Plan, passed: PassedOn = NOTHING) -> dict[str, Any]:
     """The Pod that runs Ray's control plane and the autoscaler, which talks to the API server."""
     head = pipeline.spec.head
     wanted = head.resources if head else None
@@ -51,17 +52,17 @@ def head_template(pipeline: LLMPipeline, plan: Plan) -> dict[str, Any]:
     memory = ceil_units(wanted.memory) if wanted and wanted.memory is not None else HEAD_MEMORY
     container = _container(pipeline, plan, HEAD_CONTAINER, resources(cpu_milli, memory))
     container["ports"] = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in _HEAD_PORTS]
-    template = _template(pipeline, container)
+    template = _template(pipeline, container, passed)
     template["spec"].setdefault("volumes", []).append({"name": _TOKEN_VOLUME, "projected": _TOKEN})
     return _with_last_words(_overlaid(template, head, []))
 
 
-def worker_template(pipeline: LLMPipeline, plan: Plan, group: Group) -> dict[str, Any]:
+def worker_template(pipeline: LLMPipeline, plan: Plan, group: Group, passed: PassedOn = NOTHING) -> dict[str, Any]:
     """A Pod of one worker group."""
     gpus = {group.accelerator.resource if group.accelerator else "nvidia.com/gpu": group.gpus} if group.gpus else {}
     container = _container(pipeline, plan, WORKER_CONTAINER, resources(group.cpu_milli, group.memory, gpus))
     container["ports"] = [{"name": "serve", "containerPort": names.SERVE_PORT, "protocol": "TCP"}]
-    template = _template(pipeline, container)
+    template = _template(pipeline, container, passed)
     defaults, own = pipeline.spec.worker_defaults, group.given
     spot = _spot(defaults, own)
     if where := nodes.affinity(group.accelerator, spot=spot):
@@ -88,7 +89,7 @@ def _spot(defaults: WorkerSettings | None, own: WorkerSettings | None) -> bool:
     return said[0] if said else False
 
 
-def _template(pipeline: LLMPipeline, container: dict[str, Any]) -> dict[str, Any]:
+def _template(pipeline: LLMPipeline, container: dict[str, Any], passed: PassedOn) -> dict[str, Any]:
     ray = pipeline.spec.ray
     spec: dict[str, Any] = {
         # Without it Kubernetes ends the Pod after 30 s, in the middle of Ray's drain.
@@ -108,7 +109,10 @@ def _template(pipeline: LLMPipeline, container: dict[str, Any]) -> dict[str, Any
         claim = {"claimName": ray.model_cache.claim_name}
         spec["volumes"] = [{"name": _CACHE_VOLUME, "persistentVolumeClaim": claim}]
         container["volumeMounts"] = [{"name": _CACHE_VOLUME, "mountPath": ray.model_cache.path}]
-    return {"metadata": {"labels": labels(pipeline)}, "spec": spec}
+    metadata: dict[str, Any] = {"labels": passed.labels | labels(pipeline)}
+    if passed.annotations:
+        metadata["annotations"] = passed.annotations
+    return {"metadata": metadata, "spec": spec}
 
 
 def _overlaid(

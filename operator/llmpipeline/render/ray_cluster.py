@@ -15,6 +15,7 @@ from llmpipeline.kuberay.conventions import NO_PRIORITY, NO_SCALE_STRATEGY
 from llmpipeline.names import Manifest, without_none
 from llmpipeline.plan.capacity.demand import Group
 from llmpipeline.plan.plan import Plan
+from llmpipeline.render.passed_on import NOTHING, PassedOn
 from llmpipeline.render.pods import (
     CONTAINER_SECURITY,
     autoscaler_token_mount,
@@ -26,8 +27,8 @@ from llmpipeline.render.pods import (
 _AUTHENTICATION: Final = {"Token": "token", "Disabled": "disabled"}
 
 
-def ray_cluster(pipeline: LLMPipeline, plan: Plan) -> Manifest:
-    """The Ray cluster of a pipeline."""
+def ray_cluster(pipeline: LLMPipeline, plan: Plan, passed: PassedOn = NOTHING) -> Manifest:
+    """The Ray cluster of a pipeline, whose Pods get these labels and annotations of it."""
     spec = pipeline.spec
     cluster: Manifest = {
         "rayVersion": spec.ray.version,
@@ -42,9 +43,9 @@ def ray_cluster(pipeline: LLMPipeline, plan: Plan) -> Manifest:
     return cluster | {
         "headGroupSpec": {
             "rayStartParams": {"num-cpus": str(cpus)},
-            "template": head_template(pipeline, plan),
+            "template": head_template(pipeline, plan, passed),
         },
-        "workerGroupSpecs": [_group(pipeline, plan, group) for group in plan.groups],
+        "workerGroupSpecs": [_group(pipeline, plan, group, passed) for group in plan.groups],
     }
 
 
@@ -89,7 +90,7 @@ def _rocksdb(rocksdb: RocksDB) -> Manifest:
     return {"backend": "rocksdb", "storage": without_none(storage)}
 
 
-def _group(pipeline: LLMPipeline, plan: Plan, group: Group) -> Manifest:
+def _group(pipeline: LLMPipeline, plan: Plan, group: Group, passed: PassedOn) -> Manifest:
     manifest: Manifest = {
         "groupName": group.name,
         "replicas": group.replicas.minimum,
@@ -105,7 +106,7 @@ def _group(pipeline: LLMPipeline, plan: Plan, group: Group) -> Manifest:
         manifest["idleTimeoutSeconds"] = said[0]
     return manifest | {
         "rayStartParams": _start_parameters(group),
-        "template": worker_template(pipeline, plan, group),
+        "template": worker_template(pipeline, plan, group, passed),
     }
 
 

@@ -3,12 +3,19 @@
 from llmpipeline.conditions import Available, Verdict
 from llmpipeline.kuberay.service import RUNNING, SUSPENSION, Observed
 from llmpipeline.status.situation import Chain, Situation, of_service
-from llmpipeline.status.words import failures, fault
+from llmpipeline.status.words import failures, fault, suspension
 
 
 def not_applied(situation: Situation) -> Verdict | None:
     """There is no RayService of this pipeline."""
     return None if situation.observed else Verdict(Available.NOT_APPLIED, situation.applied.message)
+
+
+@of_service
+def suspended_by_other(situation: Situation, observed: Observed) -> Verdict | None:
+    """Nothing runs, as somebody else asks."""
+    text = "" if situation.asks_to_suspend else suspension(observed)
+    return Verdict(Available.SUSPENDED_BY_OTHER, text) if text else None
 
 
 @of_service
@@ -91,6 +98,7 @@ def running(_: Situation, __: Observed) -> Verdict:
 # From `serving_old_cluster` on, Pods take requests.
 AVAILABLE: Chain = (
     not_applied,
+    suspended_by_other,
     suspended,
     failed_before_serving,
     pods_failing,

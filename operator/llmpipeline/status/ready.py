@@ -11,7 +11,7 @@ from llmpipeline.status.words import failures, fault
 
 # Whether the change is done is not known.
 _NOT_KNOWN: Final = frozenset({Reconciling.DEPLOYING, Reconciling.WAITING_FOR_KUBERAY})
-_RESTING: Final = frozenset({Reconciling.SUSPENDING, Reconciling.SUSPENDED})
+_RESTING: Final = frozenset({Reconciling.SUSPENDING, Reconciling.SUSPENDED, Reconciling.SUSPENDED_BY_OTHER})
 _STILL_ANSWERED: Final = "Requests are still answered, perhaps by the version before."
 
 

@@ -1,10 +1,16 @@
 """Whether a change is still in progress, and which."""
 
+from typing import Final
+
 from llmpipeline.conditions import Applied, Reconciling, Verdict
 from llmpipeline.kuberay.service import FAILED, RUNNING, SUSPENDED, SUSPENDING, Observed
 from llmpipeline.status.situation import Chain, Situation, first, of_service
 from llmpipeline.status.stalled import STALLED
-from llmpipeline.status.words import pods, states
+from llmpipeline.status.times import seconds_between
+from llmpipeline.status.words import pods, states, suspension
+
+# Three looks of KubeRay.
+QUIET_SECONDS: Final = 6.0
 
 _SUSPENSION = {
     SUSPENDING: Verdict(Reconciling.SUSPENDING, "The Ray cluster is being deleted, as spec.suspend asks."),
@@ -29,6 +35,17 @@ def stalled(situation: Situation) -> Verdict | None:
     if first(STALLED, situation).truth != "True":
         return None
     return Verdict(Reconciling.STALLED, "No change is in progress, because somebody has to act first; see Stalled.")
+
+
+@of_service
+def suspended_by_other(situation: Situation, observed: Observed) -> Verdict | None:
+    """Somebody else keeps it from running, and will end that: nothing moves here until then."""
+    text = "" if situation.asks_to_suspend or not observed.seen else suspension(observed)
+    if not text:
+        return None
+    if observed.reason == SUSPENDING:
+        return Verdict(Reconciling.SUSPENDING, f"The Ray cluster is being deleted. {text}")
+    return Verdict(Reconciling.SUSPENDED_BY_OTHER, text)
 
 
 @of_service
@@ -95,6 +112,28 @@ def pods_starting(_: Situation, observed: Observed) -> Verdict | None:
 
 
 @of_service
+def report_is_fresh(situation: Situation, observed: Observed) -> Verdict | None:
+    """Every app runs, by a report that may be older than the change."""
+    if not settles_in(situation, observed):
+        return None
+    message = "Every app runs. It is certain in a few seconds, when KubeRay's report has not changed any more."
+    return Verdict(Reconciling.DEPLOYING, message)
+
+
+def settles_in(situation: Situation, observed: Observed) -> float:
+    """Seconds until KubeRay's report can be believed; 0 if it can.
+
+    KubeRay hands a new Serve config to Ray Serve and reports its generation as seen, with the states that the apps had
+    before: their new ones come with its next look, two seconds later. Ray's proxies may also learn of a route a second
+    or two after the app runs.
+    """
+    age = seconds_between(observed.updated_at, situation.now) if observed.updated_at else None
+    if situation.was_settled or age is None or not 0 <= age < QUIET_SECONDS:
+        return 0.0
+    return QUIET_SECONDS - age
+
+
+@of_service
 def settled(_: Situation, __: Observed) -> Verdict:
     """All else has been ruled out."""
     return Verdict(Reconciling.SETTLED, "No change is in progress.")
@@ -104,6 +143,7 @@ RECONCILING: Chain = (
     terminating,
     stalled,
     not_applied,
+    suspended_by_other,
     suspended,
     waiting_for_kuberay,
     rolling_back,
@@ -111,5 +151,6 @@ RECONCILING: Chain = (
     initializing,
     deploying,
     pods_starting,
+    report_is_fresh,
     settled,
 )

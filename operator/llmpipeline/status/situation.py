@@ -19,12 +19,16 @@ class Situation:
         applied: How applying that went.
         observed: The RayService as it is; None if there is none.
         last_edit: What the change of the spec did that was just applied; None if there was none.
+        now: The time, as RFC 3339.
+        was_settled: The status has said of this generation that nothing is in progress.
     """
 
     desired: Desired | Rejected
     applied: Verdict
     observed: Observed | None = None
     last_edit: LastEdit | None = None
+    now: str = ""
+    was_settled: bool = False
 
     @property
     def routes(self) -> dict[str, str]:
@@ -32,6 +36,11 @@ class Situation:
         if isinstance(self.desired, Desired):
             return {app.name: app.route for app in self.desired.pipeline.spec.apps}
         return self.observed.routes if self.observed else {}
+
+    @property
+    def asks_to_suspend(self) -> bool:
+        """Whether the spec asks that nothing runs."""
+        return isinstance(self.desired, Desired) and self.desired.pipeline.spec.suspend
 
 
 # One thing that a condition may say; None if it is not so.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from llmpipeline.kuberay.service import FAILED, HEALTHY, AppState, Observed
+from llmpipeline.kuberay.suspension import KUEUE
 
 # Of deployments there may be hundreds.
 _MOST_OF_AN_APP = 1500
@@ -25,6 +26,16 @@ def pods(observed: Observed) -> str:
     summary = [observed.pods.summary] if observed.pods and observed.pods.total else []
     hidden = ["The operator may not read Pods, so why a Pod does not start is not known."]
     return "".join(f" {text}" for text in (*summary, *_faults(observed), *hidden * observed.are_pods_hidden))
+
+
+def suspension(observed: Observed) -> str:
+    """Who suspends the RayService, if it is not this operator; empty if nobody else does, or it serves all the same."""
+    who = observed.suspended_by
+    if not who or observed.ready:
+        return ""
+    if who == KUEUE:
+        return "Kueue has not admitted it yet: nothing runs until its queue has room for the whole pipeline."
+    return f"{who} suspends the RayService, and not spec.suspend: nothing runs until {who} ends that."
 
 
 def fault(observed: Observed) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 
@@ -26,3 +26,35 @@ async def count(given: dict[str, Any]) -> dict[str, int]:
 def praise(given: dict[str, Any]) -> dict[str, str]:
     """For a node of a graph: a sentiment without a model."""
     return {"label": "POSITIVE" if "good" in given["request"]["text"] else "NEGATIVE"}
+
+
+def streams(args: dict[str, Any]) -> Any:
+    """An app that answers with a line a second, as many as the request asks for."""
+    from ray import serve
+    from starlette.responses import StreamingResponse
+
+    @serve.deployment(name="Streams")
+    class Streams:
+        async def __call__(self, request: Any) -> StreamingResponse:
+            seconds = (await request.json())["seconds"]
+
+            async def lines() -> AsyncIterator[str]:
+                for number in range(seconds):
+                    yield f"{number}\n"
+                    await asyncio.sleep(1)
+
+            return StreamingResponse(lines(), media_type="text/plain")
+
+    return Streams.bind()
+
+
+def greet(args: dict[str, Any]) -> Any:
+    """An app that answers with its argument, which only a restart changes."""
+    from ray import serve
+
+    @serve.deployment(name="Greet")
+    class Greet:
+        async def __call__(self, _request: Any) -> dict[str, str]:
+            return {"message": args["message"]}
+
+    return Greet.bind()

@@ -10,7 +10,7 @@ Messages, reasons and what is left out (Go's `omitempty`) follow KubeRay's own `
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from support.control_plane import Admin, ApiError
@@ -208,14 +208,22 @@ def time_out(admin: Admin, namespace: str, name: str) -> Status:
     return _write(admin, namespace, name, change)
 
 
-def _write(admin: Admin, namespace: str, name: str, change: Callable[[Status, Status], None]) -> Status:
+def report_freshly(admin: Admin, namespace: str, name: str) -> Status:
+    """The status that there is, as if it had been written just now."""
+    return _write(admin, namespace, name, lambda _service, _status: None, _now())
+
+
+def _write(
+    admin: Admin, namespace: str, name: str, change: Callable[[Status, Status], None], updated: str = ""
+) -> Status:
     """Read, change, write the whole status, as controllers do; again if somebody was faster."""
     while True:
         service = admin.get(API_VERSION, PLURAL, namespace, name)
         status: Status = service.setdefault("status", {})
         status["observedGeneration"] = service["metadata"]["generation"]
         change(service, status)
-        status["lastUpdateTime"] = _now()
+        # As if it had been quiet for a minute: the operator believes a fresh report only after some seconds.
+        status["lastUpdateTime"] = updated or _now(-60)
         try:
             return admin.replace(API_VERSION, PLURAL, service, "status")
         except ApiError as error:
@@ -298,5 +306,6 @@ def _set_condition(service: Status, kind: str, value: str, reason: str, message:
     }
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _now(seconds: int = 0) -> str:
+    """The time so many seconds from now."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -28,13 +28,18 @@ def version() -> str:
 
 @dataclass(frozen=True)
 class Images:
-    """What the cluster runs. `cpu` has Transformers and vLLM, several gigabytes: it is used only where it is named."""
+    """What the cluster runs.
+
+    `cpu` has Transformers and vLLM, several gigabytes, and `redis` is made of tests/e2e/redis: they are used only where
+    they are named.
+    """
 
     operator: str = field(
         default_factory=lambda: os.environ.get("E2E_OPERATOR_IMAGE", f"llmpipeline/operator:{version()}")
     )
     serve: str = field(default_factory=lambda: os.environ.get("E2E_SERVE_IMAGE", "llmpipeline/serve:2.60.0-base"))
     cpu: str = field(default_factory=lambda: os.environ.get("E2E_CPU_IMAGE", ""))
+    redis: str = field(default_factory=lambda: os.environ.get("E2E_REDIS_IMAGE", ""))
 
 
 @dataclass(frozen=True)

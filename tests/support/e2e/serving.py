@@ -1,7 +1,7 @@
 """A pipeline that answers in a cluster: created, asked and put under load from another Pod."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,6 +53,7 @@ def pipeline(name: str, namespace: str, image: str, apps: list[Manifest], **spec
                 {"name": "cpu", "resources": {"cpus": "500m", "memory": "2Gi"}, "minReplicas": 1, "maxReplicas": 1}
             ],
             "apps": apps,
+            "drainSeconds": 10,  # a head that is deleted always takes the whole time
             **spec,
         },
     }
@@ -62,6 +63,15 @@ def clusters(kube: Kube, namespace: str, name: str) -> list[str]:
     """The Ray clusters of a pipeline."""
     chosen = kube.list("rayclusters", namespace, f"ray.io/originated-from-cr-name={name}")
     return [item["metadata"]["name"] for item in chosen]
+
+
+def replicas(kube: Kube, namespace: str, name: str) -> dict[str, list[str]]:
+    """The replicas of a pipeline by "app/deployment", as Ray's dashboard has them."""
+    (cluster,) = clusters(kube, namespace, name)
+    (head,) = kube.list("pods", namespace, f"ray.io/cluster={cluster},ray.io/node-type=head")
+    where = ["-n", namespace, head["metadata"]["name"], "-c", "ray-head"]
+    found: dict[str, list[str]] = json.loads(kube.kubectl("exec", *where, "--", "python3", "/code/replicas.py"))
+    return found
 
 
 def ready(kube: Kube, name: str, namespace: str, seconds: float = 300) -> None:
@@ -106,6 +116,26 @@ class Client:
             result |= json.loads(self._logs(name).splitlines()[-1])
         finally:
             self._kube.delete("pod", name, self._namespace, "--grace-period=1")
+
+    def wake(self, addresses: list[str]) -> list[tuple[int, float]]:
+        """Asks all at once; of each the status and the seconds."""
+        given = json.dumps(addresses)
+        command = ["exec", "-n", self._namespace, self.name, "--", "python3", "/code/wake.py", given]
+        return [(status, seconds) for status, seconds in json.loads(self._kube.kubectl(*command, seconds=150))]
+
+    def start_streams(self, address: str, count: int, seconds: int) -> Callable[[], Manifest]:
+        """Opens streams; the result of what is returned is how many came whole, once all have ended."""
+        name = "streams"
+        self._kube.delete("pod", name, self._namespace, "--grace-period=1")
+        self._pod(name, ["python3", "/code/streams.py", address, str(count), str(seconds)])
+        until(lambda: "asked" in self._logs(name), 60, "the streams to begin")
+
+        def found() -> Manifest:
+            until(lambda: self._phase(name) in ("Succeeded", "Failed"), seconds + 120, "the streams to end")
+            result: Manifest = json.loads(self._logs(name).splitlines()[-1])
+            return result
+
+        return found
 
     def _phase(self, name: str) -> str:
         return str((self._kube.get("pod", name, self._namespace) or {"status": {}})["status"].get("phase"))

@@ -407,7 +407,7 @@ def of_scale() -> Iterator[Row]:
     for one in edits:
         yield row("spec.scale", lambda block: {"ray": RAY, "apps": apps, "scale": block}, scale, one)
     given = {"ray": RAY, "apps": apps, "workers": [{"name": "cpu", "maxReplicas": 4, "resources": {"cpus": 8}}]}
-    for field, was, now in (("minReplicas", 4, 1), ("maxReplicas", 8, 12)):
+    for field, was, now in (("minReplicas", 4, 3), ("maxReplicas", 8, 12)):
         one = edit(field, was, now, "Nothing", how="with worker groups given")
         yield row("spec.scale", lambda block: {**given, "scale": block}, scale, one)
     models = [{"name": name, "source": MODEL, "accelerator": {"type": "L4"}} for name in ("one", "other")]

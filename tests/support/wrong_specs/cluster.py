@@ -202,10 +202,17 @@ CLUSTER_CASES = [
         "above maxSurgePercent",
     ),
     case(
-        "a budget of nothing",
+        "a budget of less than nothing",
+        spec(disruption={"minAvailableWorkers": -1}),
         spec(disruption={"minAvailableWorkers": 0}),
-        spec(disruption={"minAvailableWorkers": 1}),
         "spec.disruption.minAvailableWorkers",
+        "greater than or equal to 0",
+    ),
+    case(
+        "no time to drain",
+        spec(drainSeconds=0),
+        spec(drainSeconds=1),
+        "spec.drainSeconds",
         "greater than or equal to 1",
     ),
     case(

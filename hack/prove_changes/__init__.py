@@ -1,0 +1,1 @@
+"""What a change of each field does, measured on a real cluster: see `__main__`."""
