@@ -17,7 +17,7 @@ HACK := PYTHONPATH=tests $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: images image-operator image-base image-cpu image-gpu sbom scan kind-up kind-down e2e docs
-.PHONY: help setup quickstart test test-fast test-stand-in lint format verify generate golden lock bench bench-apps faults truth prove-changes monitoring-check dashboards control-plane control-plane-binaries clean
+.PHONY: help setup quickstart test test-fast test-stand-in lint format verify generate golden freeze-release lock bench bench-apps faults truth prove-changes monitoring-check dashboards control-plane control-plane-binaries clean
 
 help: ## Say what there is to make.
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,17 +1,11 @@
 """What was seen, in the words of the effect table, and whether it is what was predicted. Pure, from records alone."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from llmpipeline.effect import Effect
 
-# How `plan` warns of lost requests. Words rather than sentences, because sentences change.
-_LOSS: Final = re.compile(
-    r"requests (to \S+ )?fail|nothing answers|no(body|thing) answers|with the requests on them|not answer|is down|"
-    r"requests? (may|can|will) (fail|be lost)|loses? .*requests"
-)
 # Nothing runs before or after these.
 _DOWN: Final = frozenset({"Suspend", "Resume", "Create"})
 
@@ -121,8 +115,8 @@ def restarted(before: Record, after: Record) -> tuple[str, ...]:
 
 
 def announces_loss(effect: Effect) -> bool:
-    """Whether the prediction warned that requests may fail. Replace this if `effect` says it in another way."""
-    return effect.kind in _DOWN or bool(_LOSS.search(effect.message))
+    """Whether the prediction warned that requests may fail, or nothing runs before or after."""
+    return effect.kind in _DOWN or effect.interrupts
 
 
 def extra_gpus(before: Taken, after: Taken, peak: Taken, kind: str) -> int:
