@@ -1,0 +1,83 @@
+"""What every Ray Pod has, whatever it serves: its time to drain, its token or none, and who keeps it from drains."""
+
+from typing import Any
+
+import pytest
+
+from llmpipeline.names import Manifest
+from support.pipelines import desired_of, pipeline
+
+TWO = {"name": "hello", "hello": {"replicas": 2}}
+DRAIN = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
+
+
+def service(*apps: Manifest, **spec: Any) -> Manifest:
+    found: Manifest = desired_of(pipeline(*apps, **spec)).service["spec"]
+    return found
+
+
+def pods(spec: Manifest) -> list[Manifest]:
+    cluster = spec["rayClusterConfig"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    return [group["template"]["spec"] for group in groups]
+
+
+@pytest.mark.parametrize("seconds", [10, 120, 3600])
+def test_the_clocks_of_a_drain_end_one_after_the_other(seconds: int) -> None:
+    """A replica first, then Ray's drain of the node, and the Pod last."""
+    for pod in pods(service(drainSeconds=seconds)):
+        (ray,) = pod["containers"]
+        drain = next(int(item["value"]) for item in ray["env"] if item["name"] == DRAIN)
+        assert seconds < drain < pod["terminationGracePeriodSeconds"]
+
+
+def test_only_the_autoscaler_has_a_token() -> None:
+    spec = service()
+    mounts = [mount["mountPath"] for mount in spec["rayClusterConfig"]["autoscalerOptions"]["volumeMounts"]]
+    assert mounts == ["/var/run/secrets/kubernetes.io/serviceaccount"]
+    for pod in pods(spec):
+        assert pod["automountServiceAccountToken"] is False
+        assert not any("secrets" in mount["mountPath"] for mount in pod["containers"][0].get("volumeMounts", ()))
+    head, *_ = pods(spec)
+    (volume,) = head["volumes"]
+    (token,) = (item["serviceAccountToken"] for item in volume["projected"]["sources"] if "serviceAccountToken" in item)
+    assert token["expirationSeconds"] == 3600
+
+
+def budgets(*apps: Manifest, **spec: Any) -> list[int]:
+    made = desired_of(pipeline(*apps, **spec)).companions
+    return [item["spec"]["minAvailable"] for item in made if item["kind"] == "PodDisruptionBudget"]
+
+
+@pytest.mark.parametrize(
+    ("least", "spec", "expected"),
+    [
+        (1, {}, []),
+        (2, {}, [1]),
+        (5, {}, [4]),
+        (5, {"disruption": {"minAvailableWorkers": 2}}, [2]),
+        (5, {"disruption": {"minAvailableWorkers": 0}}, []),
+        (1, {"disruption": {"minAvailableWorkers": 1}}, [1]),
+    ],
+)
+def test_drains_leave_all_workers_but_one(least: int, spec: Manifest, expected: list[int]) -> None:
+    workers = [{"name": "cpu", "minReplicas": least, "maxReplicas": 8}]
+    assert budgets(workers=workers, **spec) == expected
+
+
+@pytest.mark.parametrize(
+    ("app", "least", "head", "excluded"),
+    [
+        (TWO, 2, {}, True),
+        (TWO, 1, {}, False),  # nobody answers while the one worker is replaced; the head holds the requests
+        ({"name": "hello", "hello": {}}, 2, {}, False),
+        ({"name": "hello", "hello": {"autoscaling": {"minReplicas": 0, "maxReplicas": 4}}}, 2, {}, False),
+        (TWO, 2, {"cpusForReplicas": 1}, False),
+    ],
+)
+def test_the_service_leaves_the_head_out_if_two_workers_always_answer(
+    app: Manifest, least: int, head: Manifest, excluded: bool
+) -> None:
+    workers = [{"name": "cpu", "minReplicas": least, "maxReplicas": 4}]
+    spec = service(app, workers=workers, **({"head": head} if head else {}))
+    assert spec.get("excludeHeadPodFromServeSvc", False) is excluded
