@@ -13,7 +13,7 @@ import pytest
 
 from llmpipeline.render.pods import CONTAINER_SECURITY, POD_SECURITY
 from support.e2e.installation import Images, note
-from support.e2e.kubectl import LLMP, Kube, Manifest, until
+from support.e2e.kubectl import LLMP, CommandError, Kube, Manifest, until
 from support.e2e.serving import Client, clusters, pipeline, ready, replicas, url
 
 pytestmark = pytest.mark.usefixtures("needs_kuberay")
@@ -194,12 +194,20 @@ def test_sleeping_apps_wake(kube: Kube, client: Client, images: Images, namespac
     addresses = [f"{url('sleepy', namespace)}/{app['name']}" for app in apps]
     answers: list[tuple[int, float]] = []
     for _ in range(WAKES // SLEEPERS):
-        until(lambda: not any(replicas(kube, namespace, "sleepy").values()), 180, "all apps to sleep", 2)
+        until(lambda: are_asleep(kube, namespace, "sleepy"), 180, "all apps to sleep", 2)
         answers += client.wake(addresses)
     seconds = sorted(took for _, took in answers)
     note(f"{len(answers)} wakes, {SLEEPERS} at a time: median {seconds[len(seconds) // 2]} s, longest {seconds[-1]} s")
     gone(kube, "sleepy", namespace)
     assert [status for status, _ in answers] == [200] * len(answers)
+
+
+def are_asleep(kube: Kube, namespace: str, name: str) -> bool:
+    """Whether no app has a replica, as far as Ray's dashboard answers."""
+    try:
+        return not any(replicas(kube, namespace, name).values())
+    except CommandError:
+        return False
 
 
 def other_head(kube: Kube, namespace: str, name: str, former: str) -> bool:
