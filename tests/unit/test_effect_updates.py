@@ -24,7 +24,7 @@ L4 = [{"name": "l4", "accelerator": {"type": "L4"}, "minReplicas": 1, "maxReplic
 def test_a_new_model_needs_one_gpu_more_of_its_type() -> None:
     effect = of(served(a_model(task="Generate")), served(a_model(task="Embed")))
     assert (effect.kind, effect.extra, effect.interrupts) == ("InPlace", (("L4", 1),), False)
-    assert "It needs 1 L4 GPU more, for about the time of one model load." in effect.message
+    assert "It needs 1 L4 GPU more while a new replica loads and an old one ends." in effect.message
     assert "starts each new one before it stops an old one" in effect.message
 
 
@@ -109,3 +109,60 @@ def test_requests_that_have_nowhere_to_go(was: Document, now: Document, says: st
 def test_fewer_pods_interrupt() -> None:
     was, now = (served(a_model(), workers=[{**L4[0], "maxReplicas": most}]) for most in (3, 2))
     assert of(was, now).interrupts
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "says"),
+    [
+        (
+            chat(a_model("one")),
+            chat(a_model("two")),
+            "removes LLMServer:one of app chat at once and starts LLMServer:two: requests that need them fail or wait",
+        ),
+        (
+            chat(a_model("one"), a_model("two")),
+            chat(a_model("one")),
+            "removes LLMServer:two, OpenAiIngress of app chat",
+        ),
+        (
+            {"name": "a", "hello": {}},
+            {"name": "a", "batch": {"custom": {"importPath": "m:f"}}},
+            "removes Hello of app a",
+        ),
+        (
+            {"name": "g", "graph": {"nodes": [{"name": "a", "preprocess": {}}]}},
+            {"name": "g", "graph": {"nodes": [{"name": "b", "preprocess": {}}]}},
+            "removes a of app g at once and starts b",
+        ),
+    ],
+    ids=["another model", "one model fewer", "another kind of app", "another node"],
+)
+def test_a_deployment_that_goes_at_once_interrupts(was: Document, now: Document, says: str) -> None:
+    """To Ray Serve another name is another deployment, and it deletes the old one before the new one runs."""
+    effect = of(pipeline(was), pipeline(now))
+    assert effect.interrupts
+    assert says in effect.message
+
+
+def test_what_a_custom_app_does_not_list_is_said() -> None:
+    def app(message: str) -> Document:
+        code = {"importPath": "m:f", "args": {"a": message}, "deployments": [{"name": "D"}]}
+        return pipeline({"name": "own", "custom": code})
+
+    assert "Deployments of app own that custom.deployments does not list" in of(app("a"), app("b")).message
+    assert "does not list" not in of(served(a_model(task="Generate")), served(a_model(task="Embed"))).message
+
+
+def test_many_replicas_have_more_than_one_in_an_update() -> None:
+    many = {"replicas": 200, "accelerator": {"type": "H100"}}
+    effect = of(served(a_model(**many)), served(a_model(task="Embed", **many)))
+    assert effect.extra == (("H100", 2),)
+
+
+def test_a_label_that_is_taken_away_is_a_change() -> None:
+    was, now = (pipeline(metadata={"labels": labels}) for labels in ({"kueue.x-k8s.io/queue-name": "a"}, {}))
+    assert of(was, now).fields == ("metadata.labels[kueue.x-k8s.io/queue-name]",)
+
+
+def test_labels_may_be_null() -> None:
+    assert desired_of(pipeline(metadata={"labels": None, "annotations": None}))

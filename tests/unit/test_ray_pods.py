@@ -81,3 +81,12 @@ def test_the_service_leaves_the_head_out_if_two_workers_always_answer(
     workers = [{"name": "cpu", "minReplicas": least, "maxReplicas": 4}]
     spec = service(app, workers=workers, **({"head": head} if head else {}))
     assert spec.get("excludeHeadPodFromServeSvc", False) is excluded
+
+
+def test_two_workers_of_different_groups_are_no_pair() -> None:
+    workers = [
+        {"name": "gpu", "accelerator": {"type": "L4"}, "minReplicas": 1, "maxReplicas": 1},
+        {"name": "cpu", "minReplicas": 1, "maxReplicas": 1},
+    ]
+    parts = {"name": "hello", "hello": {"replicas": 2, "resources": {"gpus": "400m", "accelerator": "L4"}}}
+    assert "excludeHeadPodFromServeSvc" not in service(parts, workers=workers)

@@ -1,5 +1,6 @@
 """Which deployments start a new replica before they stop an old one, and what is said of the others."""
 
+import time
 from typing import Any
 
 import pytest
@@ -49,6 +50,12 @@ def test_an_older_ray_stops_first() -> None:
     planned = plan_of(pipeline(chat(a_model(**L4)), ray=ray))
     assert all("max_surge_percent" not in item for app in planned.applications for item in app.deployments)
     assert planned.groups[0].replicas == (1, 1)
+
+
+def test_an_older_ray_cannot_do_what_the_user_wants() -> None:
+    ray = {"version": "2.59.1", "image": "i"}
+    assert "needs Ray 2.60 or newer" in notes(hello(updateOrder="StartFirst"), ray=ray)
+    assert not notes(hello(), ray=ray)
 
 
 def test_the_user_may_want_the_old_one_stopped_first() -> None:
@@ -112,3 +119,36 @@ def test_a_drain_lasts_as_long_as_the_spec_says() -> None:
     assert planned.applications[0].deployments[0]["graceful_shutdown_timeout_s"] == 600
     own = plan_of(pipeline(hello(gracefulShutdown={"timeoutSeconds": 5})))
     assert own.applications[0].deployments[0]["graceful_shutdown_timeout_s"] == 5
+
+
+def test_a_replica_of_any_gpu_leaves_the_room_of_others() -> None:
+    any_gpu = {"name": "Any", "resources": {"cpus": 2, "gpus": 1}}
+    typed = {"name": "Typed", "resources": {"gpus": 1, "accelerator": "L4"}}
+    app = {"name": "c", "custom": {"importPath": "m:f", "deployments": [typed, any_gpu]}}
+    assert surges(app) == {"Typed": 1, "Any": 1}
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["derived", "given"])
+def test_a_thousand_parts_of_gpus_are_planned_in_seconds(given: bool) -> None:
+    """Not a measurement: what was cubic took minutes."""
+    apps = [
+        {
+            "name": f"g{number}",
+            "custom": {
+                "importPath": "m:f",
+                "deployments": [
+                    {
+                        "name": f"d{item}",
+                        "replicas": 1 + item % 9,
+                        "resources": {"gpus": f"{1 + number * 32 + item}m", "accelerator": "L4"},
+                    }
+                    for item in range(30)
+                ],
+            },
+        }
+        for number in range(30)
+    ]
+    workers = {"workers": [{**GROUP, "maxReplicas": 4000}, {"name": "cpu", "maxReplicas": 9}]} if given else {}
+    began = time.process_time()
+    plan_of(pipeline(*apps, **workers))
+    assert time.process_time() - began < 20

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from llmpipeline.api.apps import App
 from llmpipeline.api.base import Model, Rule, named_list
@@ -88,6 +88,10 @@ class Spec(Model):
     )
 
 
+# The API server takes null for none, and templates of Helm produce it.
+Texts = Annotated[dict[str, str], BeforeValidator(lambda given: {} if given is None else given)]
+
+
 class Metadata(Model):
     """The part of the metadata that matters here; the rest is Kubernetes' own."""
 
@@ -97,8 +101,8 @@ class Metadata(Model):
     namespace: str = "default"
     uid: str | None = None
     generation: int = 0
-    labels: dict[str, str] = Field(default={})
-    annotations: dict[str, str] = Field(default={})
+    labels: Texts = Field(default={})
+    annotations: Texts = Field(default={})
 
 
 class LLMPipeline(Model):

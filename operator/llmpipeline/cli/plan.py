@@ -156,7 +156,7 @@ def _edit_from(loaded: LoadedPipeline, former: LoadedPipeline | None, renamed_fr
         return PlannedEdit(loaded.file, loaded.key, effect)
     old, new = former.desired, loaded.desired
     effect = effect_of(old.service, new.service)
-    why = _reasons(effect, old.service, new)
+    why = _reasons(effect, old.service, new, old)
     effect = companions.with_companions(effect, companions.between(old.companions, new.companions))
     return PlannedEdit(loaded.file, loaded.key, effect, differences(_spec(former), _spec(loaded), "spec"), why)
 
@@ -174,17 +174,19 @@ def _edit_of(loaded: LoadedPipeline, live: "Preview", platform: Platform) -> Pla
     if live.service is None:
         return PlannedEdit(loaded.file, loaded.key, effect)
     unedited = desired.compile(live.document, platform) if live.document else None
-    rendered = unedited.service if isinstance(unedited, Desired) else None
-    why = _reasons(effect, live.service, loaded.desired, rendered)
+    why = _reasons(effect, live.service, loaded.desired, unedited if isinstance(unedited, Desired) else None)
     effect = _with(effect, during_upgrade(live.service, wanted, effect))
     effect = companions.with_companions(effect, live.companions)
     return PlannedEdit(loaded.file, loaded.key, effect, changes(live.service, wanted), why)
 
 
-def _reasons(effect: Effect, old: Manifest, new: Desired, unedited: Manifest | None = None) -> tuple[Reason, ...]:
+def _reasons(effect: Effect, old: Manifest, new: Desired, unedited: Desired | None = None) -> tuple[Reason, ...]:
     if effect.kind != "NewCluster":
         return ()
-    return reasons(old, new.service, is_derived=not new.pipeline.spec.workers, unedited=unedited)
+    rendered = unedited.service if unedited else None
+    is_derived = not new.pipeline.spec.workers
+    changes_hands = unedited is not None and is_derived == bool(unedited.pipeline.spec.workers)
+    return reasons(old, new.service, is_derived=is_derived, changes_hands=changes_hands, unedited=rendered)
 
 
 def _with(effect: Effect, sentence: str) -> Effect:

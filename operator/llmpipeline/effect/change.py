@@ -15,7 +15,7 @@ from llmpipeline.kuberay.conventions import INCREMENTAL, NO_UPGRADE
 from llmpipeline.kuberay.normal_form import normal_form
 from llmpipeline.kuberay.service import observe
 from llmpipeline.kuberay.suspension import suspended_by, without_foreign_suspension
-from llmpipeline.names import Manifest
+from llmpipeline.names import FIELD_MANAGER, Manifest
 
 
 class _Part(NamedTuple):
@@ -65,7 +65,7 @@ def effect_of(old: Manifest | None, new: Manifest) -> Effect:
     extra = extra_of_update(old, new)
     sentences = [part.message for part in parts]
     if extra:
-        sentences.append(f"It needs {accelerators.in_words(extra)} more, for about the time of one model load.")
+        sentences.append(f"It needs {accelerators.in_words(extra)} more while a new replica loads and an old one ends.")
     return Effect(
         kind=max(kinds, key=_WEIGHT.index),
         message=" ".join(sentences) or ("Nothing that runs changes." if fields else "Nothing changes."),
@@ -83,15 +83,28 @@ def changes(old: Manifest, new: Manifest) -> tuple[Difference, ...]:
 
 
 def _comparable(manifest: Manifest, new: Manifest) -> Manifest:
-    """What is compared of a RayService: of labels and annotations only those that are rendered, for others set more."""
-    metadata = {
-        kind: {key: text for key, text in (manifest["metadata"].get(kind) or {}).items() if key in rendered}
-        for kind in ("labels", "annotations")
-        if (rendered := new["metadata"].get(kind) or {})
-    }
+    """What is compared of a RayService: of labels and annotations only ours, because others set more."""
+    metadata = {}
+    for kind in ("labels", "annotations"):
+        ours = {*(new["metadata"].get(kind) or {}), *_owned(manifest, kind)}
+        texts = {key: text for key, text in (manifest["metadata"].get(kind) or {}).items() if key in ours}
+        if texts:
+            metadata[kind] = texts
     spec = normal_form(manifest["spec"])
     config = parsed(spec.get("serveConfigV2"))
     return {"metadata": metadata, "spec": spec if config is None else {**spec, "serveConfigV2": config}}
+
+
+def _owned(manifest: Manifest, kind: str) -> Iterator[str]:
+    """The labels or annotations of a RayService that the operator has set: all, of one that is rendered."""
+    metadata = manifest["metadata"]
+    if "resourceVersion" not in metadata:
+        yield from metadata.get(kind) or {}
+        return
+    for entry in metadata.get("managedFields") or ():
+        if entry.get("manager") == FIELD_MANAGER:
+            fields = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get(f"f:{kind}") or {}
+            yield from (key.removeprefix("f:") for key in fields if key.startswith("f:"))
 
 
 def _new_cluster(old: Manifest, new: Manifest, fields: tuple[str, ...], before: Range, after: Range) -> Effect:

@@ -50,20 +50,38 @@ class _Group:
     texts: frozenset[str]
 
 
-def reasons(old: Manifest, new: Manifest, *, is_derived: bool, unedited: Manifest | None = None) -> tuple[Reason, ...]:
+def reasons(
+    old: Manifest,
+    new: Manifest,
+    *,
+    is_derived: bool,
+    changes_hands: bool = False,
+    unedited: Manifest | None = None,
+) -> tuple[Reason, ...]:
     """All causes, those of one field once.
 
     Args:
         old: The RayService as it is, rendered or as read.
         new: The RayService as rendered.
         is_derived: The worker groups follow from the apps.
+        changes_hands: They were given before and are derived now, or the other way around.
         unedited: What this version renders of the pipeline as the cluster has it; None if that is not known.
     """
+    if changes_hands and (names := [group["groupName"] for group in _groups(old)]) != [
+        group["groupName"] for group in _groups(new)
+    ]:
+        how = "derived instead of given" if is_derived else "given instead of derived"
+        remedy = f"give workers with the names {', '.join(names)} and the same Pods to keep the cluster"
+        return (Reason("workers", f"the worker groups are {how}", remedy),)
     found = dict.fromkeys(_all(old, new, is_derived=is_derived))
     if unedited is None:
         return tuple(found)
     own = set(_all(unedited, new, is_derived=is_derived))
     return tuple(dict.fromkeys(reason if reason in own else _not_the_users(reason) for reason in found))
+
+
+def _groups(manifest: Manifest) -> list[Manifest]:
+    return list(manifest["spec"]["rayClusterConfig"].get("workerGroupSpecs") or [])
 
 
 def _not_the_users(reason: Reason) -> Reason:

@@ -9,6 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llmpipeline.plan.capacity.demand import surge_of
+from llmpipeline_serve.contract import openai
+from llmpipeline_serve.contract.catalog import APPS
+
 Config = dict[str, Any]
 # What happens, and whether requests may fail for it.
 Sentence = tuple[str, bool]
@@ -66,16 +70,28 @@ class Replaced:
         count = scaling.get("min_replicas", 1) if scaling else self.deployment.get("num_replicas", 1)
         return not isinstance(count, int) or count <= 1
 
+    @property
+    def more(self) -> int:
+        """Replicas more than there are anyway, while they are replaced."""
+        scaling = self.deployment.get("autoscaling_config") or {}
+        least, most = scaling.get("min_replicas", 1), scaling.get("max_replicas", 1)
+        if not scaling:
+            least = most = self.deployment.get("num_replicas", 1)
+        # Of several, old ones may still finish their requests while the next new ones start.
+        return least if isinstance(least, int) and least > 1 else surge_of(most if isinstance(most, int) else 1)
+
 
 def replaced(before: Config, after: Config) -> tuple[Replaced, ...]:
-    """The deployments whose replicas Ray Serve replaces."""
+    """The deployments whose replicas Ray Serve replaces: those that are there before and afterwards."""
     found: list[Replaced] = []
     for name in _changed(before, after):
-        app = after["apps"][name]
-        whole = _version(before["apps"][name]) != _version(app)
-        chosen = None if whole else _restarting(before["apps"][name], app)
-        deployments = [item for item in app.get("deployments", []) if chosen is None or item["name"] in chosen]
-        found += [Replaced(app, item, whole) for item in deployments or ([{}] if whole else [])]
+        old, app = before["apps"][name], after["apps"][name]
+        whole = _version(old) != _version(app)
+        chosen = _names(old) & _names(app) if whole else set(_restarting(old, app))
+        deployments = [item for item in app.get("deployments", []) if item["name"] in chosen]
+        found += [Replaced(app, item, whole) for item in deployments]
+        if whole and not _names(app):
+            found.append(Replaced(app, {}, whole))
     return tuple(found)
 
 
@@ -83,7 +99,10 @@ def what_serve_does(before: Config, after: Config) -> Iterator[Sentence]:
     """One sentence for each thing that happens, apps of one fate together, each with whether requests may fail."""
     restarted = replaced(before, after)
     yield from _replacing(restarted)
-    adjusted = [name for name in _changed(before, after) if name not in {item.app["name"] for item in restarted}]
+    yield from _exchanged(before, after)
+    yield from _unlisted(restarted)
+    touched = {item.app["name"] for item in restarted} | {name for name, _, _ in _other_deployments(before, after)}
+    adjusted = [name for name in _changed(before, after) if name not in touched]
     if adjusted:
         yield f"Ray Serve changes {_apps(adjusted)} in place; no replica restarts.", False
     yield from _comings_and_goings(before["apps"], after["apps"])
@@ -106,6 +125,44 @@ def _replacing(restarted: Sequence[Replaced]) -> Iterator[Sentence]:
             f"starts the new one{end}"
         )
         yield message, alone
+
+
+def _exchanged(before: Config, after: Config) -> Iterator[Sentence]:
+    """Deployments that Ray Serve deletes as soon as it has the new config, and those that have to start first."""
+    for app, gone, come in _other_deployments(before, after):
+        removes = f"removes {', '.join(gone)} of app {app} at once" if gone else ""
+        starts = f"starts {', '.join(come)}{'' if gone else f' in app {app}'}" if come else ""
+        until = f" or wait until {', '.join(come)} runs" if come else ""
+        verb = f"fail{until}" if gone else f"wait until {', '.join(come)} runs"
+        yield f"Ray Serve {' and '.join(filter(None, (removes, starts)))}: requests that need them {verb}.", True
+
+
+def _other_deployments(before: Config, after: Config) -> list[tuple[str, list[str], list[str]]]:
+    """Of each app that changes the deployments that go, and those that come."""
+    found = []
+    for name in _changed(before, after):
+        old, new = _names(before["apps"][name]), _names(after["apps"][name])
+        if old != new and old | new:
+            found.append((name, sorted(old - new), sorted(new - old)))
+    return found
+
+
+def _unlisted(restarted: Sequence[Replaced]) -> Iterator[Sentence]:
+    """What cannot be said of the user's own apps, whose deployments nobody knows but those that are listed."""
+    own = [item.app["name"] for item in restarted if item.whole and item.deployment and is_users(item.app)]
+    if apps := list(dict.fromkeys(own)):
+        message = f"Deployments of {_apps(apps)} that custom.deployments does not list stop an old replica first."
+        yield message, False
+
+
+def is_users(app: Config) -> bool:
+    """Whether an application is the user's own code: neither bundled, nor Ray Serve LLM."""
+    path = str(app.get("import_path"))
+    return path not in APPS and path not in (openai.IMPORT_PATH, openai.PREFILL_IMPORT_PATH)
+
+
+def _names(app: Config) -> set[str]:
+    return {item["name"] for item in app.get("deployments", [])}
 
 
 def _comings_and_goings(old: Config, new: Config) -> Iterator[Sentence]:

@@ -34,6 +34,11 @@ def _updates(updates: Surge) -> Iterator[str]:
             f"an old replica before it starts the new one{gap}. {more}, or set updateOrder: StartFirst to have the "
             "update wait for room."
         )
+    if updates.too_old:
+        yield (
+            f"updateOrder is StartFirst for {_named(updates.too_old)}, which needs Ray 2.60 or newer: with this Ray an "
+            "update stops an old replica first."
+        )
     if updates.waits:
         yield (
             f"updateOrder is StartFirst, and the worker groups have no room for one more replica of "

@@ -10,6 +10,7 @@ from llmpipeline.plan.apps.dispatch import planned
 from llmpipeline.plan.apps.models import cache_variables
 from llmpipeline.plan.capacity import groups, scale, surge
 from llmpipeline.plan.capacity.demand import SURGE_PERCENT, Demand, Group
+from llmpipeline.plan.capacity.fit import holds
 from llmpipeline.plan.notes import notes
 
 
@@ -42,8 +43,10 @@ class Plan:
 
         With one worker, or none, the proxy of the head holds the requests until there is a replica (again).
         """
-        on_workers = self.head.cpu_milli == 0 and self.fewest_workers >= 2
-        return on_workers and any(demand.replicas.minimum >= 2 for demand in self.demands)
+        pairs = [group for group in self.groups if group.replicas.minimum * group.hosts >= 2]
+        several = [demand for demand in self.demands if demand.replicas.minimum >= 2]
+        # In one group, so that Ray Serve can spread them over its Pods.
+        return self.head.cpu_milli == 0 and any(holds(group, demand) for group in pairs for demand in several)
 
     @property
     def gpus(self) -> Range:
@@ -60,10 +63,11 @@ def make_plan(pipeline: LLMPipeline) -> Plan:
     setting = Setting({app.name: app.route for app in spec.apps}, spec.ray)
     apps = [planned(app, setting) for app in spec.apps]
     demands = scale.with_range(spec, [demand for app in apps for demand in app.demands])
-    demands = surge.ordered(demands, spec.ray.version)
     head = groups.head_group(spec.head)
-    workers = groups.given(spec.workers) if spec.workers else groups.derived(demands, head)
-    updates = surge.surge(demands, workers, head)
+    given = groups.given(spec.workers)
+    updates = surge.surge(demands, spec.ray.version, given, head)
+    demands = surge.as_ray_can(demands, spec.ray.version)
+    workers = given or groups.derived(demands, head)
     applications = [_with_cache(done.application, app, spec) for app, done in zip(spec.apps, apps, strict=True)]
     applications = [_with_updates(application, updates, spec.drain_seconds) for application in applications]
     return Plan(tuple(applications), demands, workers, head, tuple(notes(spec, workers, updates)))

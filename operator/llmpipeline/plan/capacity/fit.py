@@ -18,7 +18,7 @@ def misfits(demands: Sequence[Demand], groups: Sequence[Group], head: Group) -> 
     alone = [
         _problem(_misfit(demand, groups), _remedy(demand))
         for demand in demands
-        if demand.replicas.maximum and not any(_holds(group, demand) for group in (*groups, head))
+        if demand.replicas.maximum and not any(holds(group, demand) for group in (*groups, head))
     ]
     return alone or [*_too_few_gpus(demands, groups), *_too_few_cpus(demands, (*groups, head))]
 
@@ -72,7 +72,7 @@ def _too_few_cpus(demands: Sequence[Demand], groups: Sequence[Group]) -> Iterato
         yield _problem(message, "raise maxReplicas or resources.cpus of a group")
 
 
-def _holds(group: Group, demand: Demand) -> bool:
+def holds(group: Group, demand: Demand) -> bool:
     """Whether each share of one replica fits an empty Pod of the group."""
     if not (group.replicas.maximum and (not demand.gpus or demand.accelerator in (None, group.accelerator))):
         return False

@@ -18,13 +18,14 @@ from llmpipeline.api.quantity import Range, ceil_units, milli
 from llmpipeline.api.ray_cluster import Head, WorkerGroup
 from llmpipeline.plan.capacity.accelerators import AcceleratorKind, accelerator_of
 from llmpipeline.plan.capacity.demand import Bundle, Demand, Group
-from llmpipeline.plan.capacity.packing import MANY, pods_for
+from llmpipeline.plan.capacity.packing import MANY, missing, packed, pods_for
 
 MOST_CPU_POD: Final = 4000
 MEMORY_PER_CPU: Final = 2 * GIB
 LEAST_MEMORY: Final = 2 * GIB
 # What Ray's control plane takes of the head's memory: not for replicas.
 CONTROL_PLANE_MEMORY: Final = 2 * GIB
+_ONE_GPU: Final = Bundle(gpu_milli=1000)
 
 
 def head_group(head: Head | None) -> Group:
@@ -87,22 +88,33 @@ def _gpu_group(kind: AcceleratorKind | None, gpus: int, members: Sequence[Demand
 
 def _most_gpu_pods(members: Sequence[Demand]) -> int:
     """The Pods for all replicas, and one deployment in an update: if all are, they take the room in turns."""
-    return max(
-        _gpu_pods([(item, item.replicas.maximum + (item.surge if item is updated else 0)) for item in members])
-        for updated in members
-    )
+    whole, parts, most_alike = _split([(demand, demand.replicas.maximum) for demand in members])
+    rooms = packed(parts, _ONE_GPU, most_alike)
+    more = 0
+    for demand in members:
+        share = Bundle(gpu_milli=demand.shares[0].gpu_milli)
+        if share.gpu_milli >= 1000:
+            more = max(more, demand.surge * len(demand.shares))
+        elif left := missing(rooms, share, demand.surge, most_alike):
+            more = max(more, pods_for([(share, left)], _ONE_GPU, most_alike))
+    return whole + sum(room.count for room in rooms) + more
 
 
 def _gpu_pods(members: Sequence[tuple[Demand, int]]) -> int:
-    """How many Pods hold so many replicas. Parts of a GPU share one: they are packed as CPUs are.
+    """How many Pods hold so many replicas. Parts of a GPU share one: they are packed as CPUs are."""
+    whole, parts, most_alike = _split(members)
+    return whole + pods_for(parts, _ONE_GPU, most_alike)
+
+
+def _split(members: Sequence[tuple[Demand, int]]) -> tuple[int, list[tuple[Bundle, int]], int]:
+    """The Pods of whole GPUs, the parts of GPUs with how many there are, and how many of one part a Pod may have.
 
     Beside whole GPUs no two replicas of one deployment are packed together: Serve spreads them over the Pods, and one
     on each would keep the whole ones out.
     """
-    whole_gpus = sum(count * len(demand.shares) for demand, count in members if demand.shares[0].gpu_milli >= 1000)
+    whole = sum(count * len(demand.shares) for demand, count in members if demand.shares[0].gpu_milli >= 1000)
     parts = [(Bundle(gpu_milli=demand.shares[0].gpu_milli), count) for demand, count in members]
-    small = [(part, count) for part, count in parts if part.gpu_milli < 1000]
-    return whole_gpus + pods_for(small, Bundle(gpu_milli=1000), most_alike=1 if whole_gpus else MANY)
+    return whole, [(part, count) for part, count in parts if part.gpu_milli < 1000], 1 if whole else MANY
 
 
 def _of_a_pod(demand: Demand, gpus: int) -> Bundle:

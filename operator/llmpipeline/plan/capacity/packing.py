@@ -3,6 +3,7 @@
 Largest first, as many in a Pod as fit. Ray may place them in another way, but never better by more than a Pod or so.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -32,12 +33,25 @@ def pods_for(shares: Iterable[tuple[Bundle, int]], pod: Bundle, most_alike: int 
         pod: What a Pod has.
         most_alike: At most so many of one share in a Pod.
     """
+    return sum(room.count for room in packed(shares, pod, most_alike))
+
+
+def packed(shares: Iterable[tuple[Bundle, int]], pod: Bundle, most_alike: int = MANY) -> list[Room]:
+    """What such Pods have left with all of these in them; as `pods_for` counts them."""
     rooms: list[Room] = []
-    for share, count in largest_first(shares):
+    # With a limit, equal shares of two deployments may be in one Pod.
+    for share, count in largest_first(_merged(shares) if most_alike == MANY else shares):
         rooms, more = place(rooms, share, count, most_alike)
         fresh, _ = place([Room(pod, more)], share, more, most_alike)
         rooms += [room for room in fresh if room.left != pod]
-    return sum(room.count for room in rooms)
+    return rooms
+
+
+def _merged(shares: Iterable[tuple[Bundle, int]]) -> Iterable[tuple[Bundle, int]]:
+    alike: Counter[Bundle] = Counter()
+    for share, count in shares:
+        alike[share] += count
+    return alike.items()
 
 
 def largest_first(shares: Iterable[tuple[Bundle, int]]) -> list[tuple[Bundle, int]]:
@@ -48,7 +62,10 @@ def largest_first(shares: Iterable[tuple[Bundle, int]]) -> list[tuple[Bundle, in
 def place(rooms: Sequence[Room], share: Bundle, count: int, most_alike: int = MANY) -> tuple[list[Room], int]:
     """Places replicas into the first rooms that hold them; returns the rooms as they are then, and how many remain."""
     filled: list[Room] = []
-    for room in rooms:
+    for index, room in enumerate(rooms):
+        if not count:
+            filled += rooms[index:]
+            break
         each = min(most_alike, _holds(room.left, share))
         full = min(room.count, count // each) if each > 0 else 0
         count -= full * each
@@ -63,10 +80,21 @@ def place(rooms: Sequence[Room], share: Bundle, count: int, most_alike: int = MA
     return filled, count
 
 
+def missing(rooms: Iterable[Room], share: Bundle, count: int, most_alike: int = MANY) -> int:
+    """How many of so many replicas find no place in the rooms."""
+    for room in rooms:
+        if count <= 0:
+            return 0
+        count -= min(most_alike, _holds(room.left, share)) * room.count
+    return max(0, count)
+
+
 def _holds(left: Bundle, share: Bundle) -> int:
     """How many of a share fit."""
-    pairs = ((left.cpu_milli, share.cpu_milli), (left.gpu_milli, share.gpu_milli), (left.memory, share.memory))
-    return max(0, min(have // max(need, 1) if need else MANY for have, need in pairs))
+    cpus = left.cpu_milli // share.cpu_milli if share.cpu_milli else MANY
+    gpus = left.gpu_milli // share.gpu_milli if share.gpu_milli else MANY
+    memory = left.memory // share.memory if share.memory else MANY
+    return max(0, min(cpus, gpus, memory))
 
 
 def _less(left: Bundle, share: Bundle, count: int) -> Bundle:
