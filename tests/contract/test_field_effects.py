@@ -8,7 +8,7 @@ import pytest
 from llmpipeline import desired
 from llmpipeline.desired import Desired, Rejected
 from llmpipeline.effect import effect_of
-from llmpipeline.effect.serve_config import parsed, replaced
+from llmpipeline.effect.serve_config import other_deployments, parsed, replaced
 from support.effects.edits import Document, Row
 from support.effects.rows import IGNORED, NOTHING, document, fields, rows
 from support.effects.table import table
@@ -34,7 +34,9 @@ def restarts(before: Desired, after: Desired) -> str:
     assert old is not None
     assert new is not None
     found = replaced(old, new)
-    return "" if not found else "app" if any(item.whole for item in found) else "deployment"
+    if any(item.whole for item in found) or other_deployments(old, new):
+        return "app"
+    return "deployment" if found else ""
 
 
 def test_every_field_has_a_row() -> None:
@@ -71,10 +73,10 @@ def test_an_edit_does_what_its_row_says(row: Row) -> None:
         assert effect.gpus_more == sum(group.gpus * group.hosts * group.replicas.minimum for group in after.plan.groups)
     else:
         assert restarts(before, after) == row.restarts
-        # One replica more of each deployment that restarts, as far as the groups can grow.
-        replicas = sum(demand.gpus for demand in after.plan.demands)
+        # At most all replicas of each deployment that restarts, as far as the groups can grow.
+        replicas = sum(demand.gpus * demand.replicas.minimum for demand in after.plan.demands)
         room = sum(group.gpus * group.hosts * (group.replicas[1] - group.replicas[0]) for group in after.plan.groups)
-        if row.restarts == "app":
+        if row.restarts == "app" and not effect.interrupts:
             assert min(1, replicas, room) <= effect.gpus_more <= min(replicas, room)
         else:
             assert effect.gpus_more <= (min(replicas, room) if row.restarts else 0)

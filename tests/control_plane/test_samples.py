@@ -57,6 +57,8 @@ def restricted(admin: Admin) -> str:
 def dry_run(admin: Admin, namespace: str, template: dict[str, Any]) -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", **template}
     pod["metadata"] = {**template["metadata"], "name": "pod", "namespace": namespace}
+    # KubeRay names one for the head, and elsewhere an admission plugin that this API server lacks; a token needs it.
+    pod["spec"] = {"serviceAccountName": "default", **template["spec"]}
     admin.request("POST", f"/api/v1/namespaces/{namespace}/pods", {"dryRun": "All", "fieldValidation": "Strict"}, pod)
 
 

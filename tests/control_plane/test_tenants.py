@@ -221,7 +221,8 @@ def a_quick_succession(tenants: Tenants) -> None:
 def test_alice_cannot(tenants: Tenants, operator: OperatorProcess, attack: Callable[[Tenants], None]) -> None:
     before = tenants.bobs()
     kinds = sorted(plural for plural, _ in before)
-    assert kinds == ["ingresses", "llmpipelines", "networkpolicies", "rayclusters", "rayservices"]
+    policies = ["networkpolicies"] * 2  # of all Pods, and of the head
+    assert kinds == ["ingresses", "llmpipelines", *policies, "rayclusters", "rayservices"]
     attack(tenants)
     settle(2)
     assert tenants.bobs() == before

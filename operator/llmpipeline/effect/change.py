@@ -15,7 +15,7 @@ from llmpipeline.kuberay.conventions import INCREMENTAL, NO_UPGRADE
 from llmpipeline.kuberay.normal_form import normal_form
 from llmpipeline.kuberay.service import observe
 from llmpipeline.kuberay.suspension import suspended_by, without_foreign_suspension
-from llmpipeline.names import FIELD_MANAGER, Manifest
+from llmpipeline.names import FIELD_MANAGER, GROUP, Manifest
 
 
 class _Part(NamedTuple):
@@ -98,13 +98,15 @@ def _comparable(manifest: Manifest, new: Manifest) -> Manifest:
 def _owned(manifest: Manifest, kind: str) -> Iterator[str]:
     """The labels or annotations of a RayService that the operator has set: all, of one that is rendered."""
     metadata = manifest["metadata"]
-    if "resourceVersion" not in metadata:
+    if "resourceVersion" not in metadata and "managedFields" not in metadata:
         yield from metadata.get(kind) or {}
         return
     for entry in metadata.get("managedFields") or ():
         if entry.get("manager") == FIELD_MANAGER:
             fields = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get(f"f:{kind}") or {}
-            yield from (key.removeprefix("f:") for key in fields if key.startswith("f:"))
+            keys = (key.removeprefix("f:") for key in fields if key.startswith("f:"))
+            # Those of its own domain are notes, which nobody renders.
+            yield from (key for key in keys if not key.startswith(f"{GROUP}/"))
 
 
 def _new_cluster(old: Manifest, new: Manifest, fields: tuple[str, ...], before: Range, after: Range) -> Effect:

@@ -87,7 +87,8 @@ def replaced(before: Config, after: Config) -> tuple[Replaced, ...]:
     for name in _changed(before, after):
         old, app = before["apps"][name], after["apps"][name]
         whole = _version(old) != _version(app)
-        chosen = _names(old) & _names(app) if whole else set(_restarting(old, app))
+        kept = _names(app) if is_users(app) else _names(old) & _names(app)
+        chosen = kept if whole else set(_restarting(old, app))
         deployments = [item for item in app.get("deployments", []) if item["name"] in chosen]
         found += [Replaced(app, item, whole) for item in deployments]
         if whole and not _names(app):
@@ -101,7 +102,7 @@ def what_serve_does(before: Config, after: Config) -> Iterator[Sentence]:
     yield from _replacing(restarted)
     yield from _exchanged(before, after)
     yield from _unlisted(restarted)
-    touched = {item.app["name"] for item in restarted} | {name for name, _, _ in _other_deployments(before, after)}
+    touched = {item.app["name"] for item in restarted} | {name for name, _, _ in other_deployments(before, after)}
     adjusted = [name for name in _changed(before, after) if name not in touched]
     if adjusted:
         yield f"Ray Serve changes {_apps(adjusted)} in place; no replica restarts.", False
@@ -129,7 +130,7 @@ def _replacing(restarted: Sequence[Replaced]) -> Iterator[Sentence]:
 
 def _exchanged(before: Config, after: Config) -> Iterator[Sentence]:
     """Deployments that Ray Serve deletes as soon as it has the new config, and those that have to start first."""
-    for app, gone, come in _other_deployments(before, after):
+    for app, gone, come in other_deployments(before, after):
         removes = f"removes {', '.join(gone)} of app {app} at once" if gone else ""
         starts = f"starts {', '.join(come)}{'' if gone else f' in app {app}'}" if come else ""
         until = f" or wait until {', '.join(come)} runs" if come else ""
@@ -137,10 +138,15 @@ def _exchanged(before: Config, after: Config) -> Iterator[Sentence]:
         yield f"Ray Serve {' and '.join(filter(None, (removes, starts)))}: requests that need them {verb}.", True
 
 
-def _other_deployments(before: Config, after: Config) -> list[tuple[str, list[str], list[str]]]:
-    """Of each app that changes the deployments that go, and those that come."""
+def other_deployments(before: Config, after: Config) -> list[tuple[str, list[str], list[str]]]:
+    """Of each app that changes the deployments that go, and those that come.
+
+    Not of the user's own apps: their code names the deployments, and the config only has settings of some.
+    """
     found = []
     for name in _changed(before, after):
+        if is_users(after["apps"][name]):
+            continue
         old, new = _names(before["apps"][name]), _names(after["apps"][name])
         if old != new and old | new:
             found.append((name, sorted(old - new), sorted(new - old)))
