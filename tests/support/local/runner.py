@@ -23,7 +23,7 @@ from support.pipelines import RAY_VERSION, desired_of, pipeline, sample
 from support.repository import ROOT, SAMPLES
 
 # With nothing in the page cache, importing vLLM alone takes minutes.
-START_SECONDS = 400
+START_SECONDS = 700
 STOP_SECONDS = 60
 # As it is rendered.
 LOGGING = {"encoding": "JSON"}
