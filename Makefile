@@ -31,6 +31,9 @@ setup: .venv/.installed ## Install everything into .venv, from pinned versions.
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e operator -e serve_apps
+	@# Ray starts dozens of processes. Without bytecode, as where PYTHONDONTWRITEBYTECODE is set, each of them compiles
+	@# its modules for 6 s. Packages have templates that are no Python, so that some files fail is fine.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	@touch $@
 
 quickstart: setup ## Serve the sample on this machine, with tiny random models.
