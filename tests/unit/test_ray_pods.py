@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llmpipeline.names import Manifest
-from support.pipelines import desired_of, pipeline
+from support.pipelines import desired_of, pipeline, plan_of
 
 TWO = {"name": "hello", "hello": {"replicas": 2}}
 DRAIN = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
@@ -63,6 +63,14 @@ def budgets(*apps: Manifest, **spec: Any) -> list[int]:
 def test_drains_leave_all_workers_but_one(least: int, spec: Manifest, expected: list[int]) -> None:
     workers = [{"name": "cpu", "minReplicas": least, "maxReplicas": 8}]
     assert budgets(workers=workers, **spec) == expected
+
+
+@pytest.mark.parametrize(("least", "noted"), [(0, False), (1, True)])
+def test_a_budget_that_is_turned_off_blocks_no_drain(least: int, noted: bool) -> None:
+    """Also where there may be no worker at all."""
+    workers = [{"name": "cpu", "minReplicas": 0, "maxReplicas": 2}]
+    notes = plan_of(pipeline(workers=workers, disruption={"minAvailableWorkers": least})).notes
+    assert any("can be drained" in note for note in notes) is noted
 
 
 @pytest.mark.parametrize(

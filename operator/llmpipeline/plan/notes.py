@@ -13,9 +13,9 @@ def notes(spec: Spec, groups: Sequence[Group], updates: Surge) -> Iterator[str]:
     if minor(spec.ray.version) > NEWEST_TESTED:
         newest = ".".join(map(str, NEWEST_TESTED))
         yield f"Ray {spec.ray.version} is newer than {newest}, the newest that llmpipeline was tested with."
-    fewest = sum(group.replicas.minimum * group.hosts for group in groups)
-    if spec.disruption and spec.disruption.min_available_workers >= fewest:
-        least = spec.disruption.min_available_workers
+    fewest = sum(group.fewest_pods for group in groups)
+    least = spec.disruption.min_available_workers if spec.disruption else 0
+    if least and least >= fewest:
         yield (
             f"disruption.minAvailableWorkers is {least} and there may be no more than {fewest} worker Pods: then none "
             "of their nodes can be drained."

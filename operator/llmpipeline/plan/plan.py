@@ -35,7 +35,7 @@ class Plan:
     @property
     def fewest_workers(self) -> int:
         """Worker Pods that there always are."""
-        return sum(group.replicas.minimum * group.hosts for group in self.groups)
+        return sum(group.fewest_pods for group in self.groups)
 
     @property
     def serves_without_head(self) -> bool:
@@ -43,7 +43,7 @@ class Plan:
 
         With one worker, or none, the proxy of the head holds the requests until there is a replica (again).
         """
-        pairs = [group for group in self.groups if group.replicas.minimum * group.hosts >= 2]
+        pairs = [group for group in self.groups if group.fewest_pods >= 2]
         several = [demand for demand in self.demands if demand.replicas.minimum >= 2]
         # In one group, so that Ray Serve can spread them over its Pods.
         return self.head.cpu_milli == 0 and any(holds(group, demand) for group in pairs for demand in several)
@@ -52,8 +52,8 @@ class Plan:
     def gpus(self) -> Range:
         """GPUs with every deployment at its minimum of replicas, and with every group at its maximum of Pods."""
         needed = sum(share.gpu_milli * item.replicas.minimum for item in self.demands for share in item.shares)
-        fewest = sum(group.gpus * group.hosts * group.replicas.minimum for group in self.groups)
-        most = sum(group.gpus * group.hosts * group.replicas.maximum for group in self.groups)
+        fewest = sum(group.gpus * group.fewest_pods for group in self.groups)
+        most = sum(group.gpus * group.most_pods for group in self.groups)
         return Range(max(-(-needed // 1000), fewest), most)
 
 

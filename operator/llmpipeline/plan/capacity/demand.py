@@ -98,6 +98,11 @@ class Group:
     given: WorkerGroup | None = None
 
     @property
+    def fewest_pods(self) -> int:
+        """Pods of the group at its minimum."""
+        return self.replicas.minimum * self.hosts
+
+    @property
     def most_pods(self) -> int:
         """Pods of the group at its maximum."""
         return self.replicas.maximum * self.hosts
