@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from llmpipeline.kuberay.cluster_spec import gpus_of_replica
 from llmpipeline.names import Manifest
+from llmpipeline.plan.apps.openai import deployment_name
 
 # Type, like L4, to a number. The empty type is any, or one that the RayService does not name.
 Gpus = Mapping[str, int]
@@ -82,6 +83,6 @@ def _bundles_of_model(app: Mapping[str, Any], deployment: str) -> list[Mapping[s
     configs = [*(args.get("llm_configs") or []), *(args.get(f"{kind}_config") for kind in ("prefill", "decode"))]
     for config in configs:
         model = str(((config or {}).get("model_loading_config") or {}).get("model_id"))
-        if deployment.endswith(f":{model.replace('/', '--').replace('.', '_')}"):
+        if deployment.endswith(f":{deployment_name(model)}"):
             return list((config.get("placement_group_config") or {}).get("bundles") or [])
     return []

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llmpipeline.api.quantity import Range
 from llmpipeline.plan.capacity.demand import surge_of
 from llmpipeline_serve.contract import openai
 from llmpipeline_serve.contract.catalog import APPS
@@ -66,19 +67,24 @@ class Replaced:
     @property
     def may_be_one(self) -> bool:
         """Whether there may be a single replica, so that nothing answers while it is replaced."""
-        scaling = self.deployment.get("autoscaling_config") or {}
-        count = scaling.get("min_replicas", 1) if scaling else self.deployment.get("num_replicas", 1)
-        return not isinstance(count, int) or count <= 1
+        return self._replicas.minimum <= 1
 
     @property
     def more(self) -> int:
         """Replicas more than there are anyway, while they are replaced."""
-        scaling = self.deployment.get("autoscaling_config") or {}
-        least, most = scaling.get("min_replicas", 1), scaling.get("max_replicas", 1)
-        if not scaling:
-            least = most = self.deployment.get("num_replicas", 1)
+        least, most = self._replicas
         # Of several, old ones may still finish their requests while the next new ones start.
-        return least if isinstance(least, int) and least > 1 else surge_of(most if isinstance(most, int) else 1)
+        return least if least > 1 else surge_of(most)
+
+    @property
+    def _replicas(self) -> Range:
+        """How many there may be. One, where somebody else has written no number."""
+        if scaling := self.deployment.get("autoscaling_config"):
+            given = (scaling.get("min_replicas", 1), scaling.get("max_replicas", 1))
+        else:
+            given = (self.deployment.get("num_replicas", 1),) * 2
+        least, most = (count if isinstance(count, int) else 1 for count in given)
+        return Range(least, most)
 
 
 def replaced(before: Config, after: Config) -> tuple[Replaced, ...]:
@@ -98,11 +104,11 @@ def replaced(before: Config, after: Config) -> tuple[Replaced, ...]:
 
 def what_serve_does(before: Config, after: Config) -> Iterator[Sentence]:
     """One sentence for each thing that happens, apps of one fate together, each with whether requests may fail."""
-    restarted = replaced(before, after)
+    restarted, exchanged = replaced(before, after), other_deployments(before, after)
     yield from _replacing(restarted)
-    yield from _exchanged(before, after)
+    yield from _exchanging(exchanged)
     yield from _unlisted(restarted)
-    touched = {item.app["name"] for item in restarted} | {name for name, _, _ in other_deployments(before, after)}
+    touched = {item.app["name"] for item in restarted} | {name for name, _, _ in exchanged}
     adjusted = [name for name in _changed(before, after) if name not in touched]
     if adjusted:
         yield f"Ray Serve changes {_apps(adjusted)} in place; no replica restarts.", False
@@ -128,9 +134,9 @@ def _replacing(restarted: Sequence[Replaced]) -> Iterator[Sentence]:
         yield message, alone
 
 
-def _exchanged(before: Config, after: Config) -> Iterator[Sentence]:
+def _exchanging(exchanged: Sequence[tuple[str, list[str], list[str]]]) -> Iterator[Sentence]:
     """Deployments that Ray Serve deletes as soon as it has the new config, and those that have to start first."""
-    for app, gone, come in other_deployments(before, after):
+    for app, gone, come in exchanged:
         removes = f"removes {', '.join(gone)} of app {app} at once" if gone else ""
         starts = f"starts {', '.join(come)}{'' if gone else f' in app {app}'}" if come else ""
         until = f" or wait until {', '.join(come)} runs" if come else ""
