@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from prove_changes.judge import Record, Taken, extra_gpus, seen, wrong
 from prove_changes.observe import (
-    conditions,
     is_rejected,
     is_settled,
     kinds_beside,
@@ -164,7 +163,7 @@ class Driver:
             if since and time.monotonic() - began - since >= self._is.steady:
                 return Settled(since, since - first)
             time.sleep(1)
-        about = conditions(self._kube.get(LLMP, NAME, self._is.namespace))
+        about = self._kube.conditions(NAME, self._is.namespace)
         said = "; ".join(f"{kind} {it['status']} {it['reason']}: {it['message']}" for kind, it in about.items())
         raise TimeoutError(f"not settled after {seconds:.0f} s: {said}")
 

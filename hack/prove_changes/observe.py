@@ -8,7 +8,8 @@ from typing import Any, Final
 from llmpipeline.api.quantity import ceil_units
 from prove_changes.judge import ClusterSeen, PodSeen, Record, Taken
 from prove_changes.rows import NAME, Abilities, milli_of
-from support.e2e.kubectl import LLMP, CommandError, Kube, Manifest
+from support.e2e.kubectl import LLMP, CommandError, Kube, Manifest, conditions_of
+from support.e2e.serving import replicas_at
 
 _COMPANIONS: Final = "networkpolicies,poddisruptionbudgets,ingresses"
 _OPTIONAL: Final = {
@@ -73,7 +74,7 @@ _RUNNING: Final = ("Pending", "Running")
 
 def is_settled(pipeline: Manifest | None, clusters: int) -> bool:
     """Whether a change is finished, or was rejected."""
-    said = conditions(pipeline)
+    said = conditions_of(pipeline)
     if not pipeline or not said:
         return False
     if is_rejected(pipeline):
@@ -87,15 +88,7 @@ def is_settled(pipeline: Manifest | None, clusters: int) -> bool:
 
 def is_rejected(pipeline: Manifest | None) -> bool:
     """Whether the status says that the spec cannot work."""
-    return conditions(pipeline).get("Accepted", {}).get("status") == "False"
-
-
-def conditions(pipeline: Manifest | None) -> dict[str, Manifest]:
-    """By type, if they are about the newest generation; else none."""
-    status = (pipeline or {}).get("status", {})
-    if not pipeline or status.get("observedGeneration") != pipeline["metadata"]["generation"]:
-        return {}
-    return {item["type"]: item for item in status["conditions"]}
+    return conditions_of(pipeline).get("Accepted", {}).get("status") == "False"
 
 
 def said_effect(kube: Kube, namespace: str) -> str:
@@ -136,12 +129,10 @@ def _replicas(kube: Kube, namespace: str, pods: Iterable[Manifest]) -> Mapping[s
     if not heads:
         return {}
     newest = max(heads, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))["metadata"]["name"]
-    command = ("exec", "-n", namespace, newest, "-c", "ray-head", "--", "python3", "/code/replicas.py")
     try:
-        printed = kube.kubectl(*command)
+        found = replicas_at(kube, namespace, newest)
     except CommandError:  # once more: the dashboard may be busy
-        printed = kube.kubectl(*command)
-    found: dict[str, list[str]] = json.loads(printed.splitlines()[-1])
+        found = replicas_at(kube, namespace, newest)
     return {name: frozenset(ids) for name, ids in found.items()}
 
 

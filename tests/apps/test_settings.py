@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from support.local.asking import HUB, SMALL, Answer, ask
+from support.local.http_service import serving_http, url_of
 from support.local.runner import Runner, as_in_pods, rendered, running
 
 TEXT = "the quick brown fox jumps over the lazy dog"
@@ -37,10 +38,8 @@ class _Service(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Service)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with serving_http(_Service) as server:
+        yield url_of(server)
 
 
 def hello(message: str) -> dict[str, Any]:

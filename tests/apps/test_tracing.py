@@ -4,7 +4,6 @@ import http.server
 import os
 import socket
 import statistics
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 from llmpipeline.render.environment import tracing_variables
 from llmpipeline_serve.contract.environment import OTLP_ENDPOINT
 from support.local.asking import SMALL, Answer, ask, node
+from support.local.http_service import serving_http, url_of
 from support.local.otlp import Received, Receiver, receiving
 from support.local.runner import Runner, as_in_pods, rendered, running, sample_apps
 from support.pipelines import desired_of, pipeline
@@ -46,7 +46,7 @@ class _Service(http.server.BaseHTTPRequestHandler):
 
 class Called:
     def __init__(self, server: http.server.ThreadingHTTPServer) -> None:
-        self.url = f"http://127.0.0.1:{server.server_port}/"
+        self.url = f"{url_of(server)}/"
         self.seen: list[dict[str, str]] = server.seen  # type: ignore[attr-defined]
 
     def by(self, request_id: str) -> dict[str, str]:
@@ -57,11 +57,9 @@ class Called:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Called]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Service)
-    server.seen = []  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Called(server)
-    server.shutdown()
+    with serving_http(_Service) as server:
+        server.seen = []  # type: ignore[attr-defined]
+        yield Called(server)
 
 
 def apps(service: Called) -> list[dict[str, Any]]:

@@ -1,13 +1,13 @@
 """One Ray with every bundled app, on real vLLM and Transformers with tiny models, shared by the tests of the apps."""
 
 import http.server
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from support.local.asking import HUB, SMALL, node
+from support.local.http_service import serving_http, url_of
 from support.local.runner import Runner, as_in_pods, rendered, running, sample_apps
 
 
@@ -28,10 +28,8 @@ class _Service(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="package")
 def service() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Service)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with serving_http(_Service) as server:
+        yield url_of(server)
 
 
 def _graphs(service: str) -> list[dict[str, Any]]:

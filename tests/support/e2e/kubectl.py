@@ -54,10 +54,7 @@ class Kube:
 
     def conditions(self, name: str, namespace: str) -> dict[str, Manifest]:
         """Of a pipeline, by type, where they speak of its newest generation; else none."""
-        found = self.get(LLMP, name, namespace)
-        if not found or found.get("status", {}).get("observedGeneration") != found["metadata"]["generation"]:
-            return {}
-        return {item["type"]: item for item in found["status"]["conditions"]}
+        return conditions_of(self.get(LLMP, name, namespace))
 
     def wait_for(
         self, name: str, namespace: str, kind: str, status: str, reason: str = "", seconds: float = 60
@@ -100,6 +97,14 @@ class Kube:
         if done.returncode:
             raise CommandError(f"{' '.join(command[:8])}: {done.stderr or done.stdout}")
         return done.stdout
+
+
+def conditions_of(pipeline: Manifest | None) -> dict[str, Manifest]:
+    """The conditions of a pipeline by type, if they are about its newest generation; else none."""
+    status = (pipeline or {}).get("status", {})
+    if not pipeline or status.get("observedGeneration") != pipeline["metadata"]["generation"]:
+        return {}
+    return {item["type"]: item for item in status["conditions"]}
 
 
 def until(probe: Callable[[], T], seconds: float, what: str, interval: float = 0.5) -> T:

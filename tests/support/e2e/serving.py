@@ -69,8 +69,14 @@ def replicas(kube: Kube, namespace: str, name: str) -> dict[str, list[str]]:
     """The replicas of a pipeline by "app/deployment", as Ray's dashboard has them."""
     (cluster,) = clusters(kube, namespace, name)
     (head,) = kube.list("pods", namespace, f"ray.io/cluster={cluster},ray.io/node-type=head")
-    where = ["-n", namespace, head["metadata"]["name"], "-c", "ray-head"]
-    found: dict[str, list[str]] = json.loads(kube.kubectl("exec", *where, "--", "python3", "/code/replicas.py"))
+    return replicas_at(kube, namespace, head["metadata"]["name"])
+
+
+def replicas_at(kube: Kube, namespace: str, head: str) -> dict[str, list[str]]:
+    """The same, of one head Pod."""
+    where = ["-n", namespace, head, "-c", "ray-head"]
+    printed = kube.kubectl("exec", *where, "--", "python3", "/code/replicas.py")
+    found: dict[str, list[str]] = json.loads(printed.splitlines()[-1])
     return found
 
 

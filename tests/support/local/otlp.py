@@ -1,15 +1,16 @@
 """A receiver of OTLP over HTTP in this process: what OpenTelemetry's collector is to the Ray Pods."""
 
 import gzip
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from support.local.http_service import serving_http, url_of
 
 UNTIL_SENT_SECONDS = 30
 
@@ -30,8 +31,8 @@ class Received:
 class Receiver:
     """What has come so far."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.spans: list[Received] = []
 
     def of(self, trace: str) -> list[Received]:
@@ -49,15 +50,9 @@ class Receiver:
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     """A receiver on a free port of the loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    server.receiver = receiver = Receiver(server.server_port)  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving_http(_Handler) as server:
+        server.receiver = receiver = Receiver(url_of(server))  # type: ignore[attr-defined]
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
