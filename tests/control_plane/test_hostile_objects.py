@@ -42,12 +42,14 @@ HOSTILE = {
 @pytest.fixture
 def hostile(admin: Admin, namespace: str, operator: OperatorProcess) -> Iterator[str]:
     where = admin.create_namespace(f"{namespace[:50]}-evil")
-    for name, fallback in HOSTILE.items():
-        admin.bytes_of(resource_path(API, PLURAL, where), with_fallback(where, name, fallback))
-    for number in range(5):
-        admin.bytes_of(resource_path(API, PLURAL, where), with_fallback(where, f"empty{number}", HOSTILE["empty"]))
-    yield where
-    admin.delete_all(API, PLURAL, where)
+    try:
+        for name, fallback in HOSTILE.items():
+            admin.bytes_of(resource_path(API, PLURAL, where), with_fallback(where, name, fallback))
+        for number in range(5):
+            admin.bytes_of(resource_path(API, PLURAL, where), with_fallback(where, f"empty{number}", HOSTILE["empty"]))
+        yield where
+    finally:  # one that stays costs every test after this one
+        admin.delete_all(API, PLURAL, where)
 
 
 def is_served(admin: Admin, namespace: str) -> bool:

@@ -1,6 +1,7 @@
 """The queue's promises."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -80,6 +81,19 @@ async def test_failures_back_off_and_success_forgets_them(queue: WorkQueue) -> N
     queue.done(await queue.take())
     queue.add(A)
     assert queue.failed(await queue.take(), longest=0.5) == 0.5
+
+
+async def test_what_takes_long_to_fail_is_tried_seldom(queue: WorkQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt of ten seconds costs the API server ten seconds too."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    delays = []
+    for _ in range(10):
+        queue.add(A, urgent=False)
+        key = await queue.take()
+        now += 10
+        delays.append(queue.failed(key, longest=15.0))
+    assert delays == [1, 2, 4, 8, 16, 32, 40, 40, 40, 40]
 
 
 async def test_what_waits_waits_longer_each_time_until_something_is_new(

@@ -14,6 +14,9 @@ from llmpipeline.names import Key
 
 _FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 300.0
+# Attempts that fail may take this part of a pipeline's time. What the API server answers slowly is asked seldom: else a
+# few huge objects of one tenant, each tried until its deadline, keep an API server slow for all.
+_PART_OF_TIME: Final = 1 / 5
 # Of the workers this many are left to other namespaces.
 _LEFT_TO_OTHERS: Final = 4
 
@@ -149,9 +152,16 @@ class WorkQueue:
             self._come_back(key, min(again_after * 2 ** min(count, 16), max(again_after, LONGEST_DELAY)))
 
     def failed(self, key: Key, longest: float = LONGEST_DELAY) -> float:
-        """The work failed: the key comes back after a delay that doubles with each failure. Returns the delay."""
+        """The work failed: the key comes back after a delay that doubles with each failure. Returns the delay.
+
+        Args:
+            key: The key.
+            longest: The longest delay, in seconds, unless the work took so long that it needs a longer one.
+        """
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
+        took = time.monotonic() - self._active[key]
+        longest = min(max(longest, took / _PART_OF_TIME - took), LONGEST_DELAY)
         delay: float = min(_FIRST_DELAY * 2 ** min(count, 16), longest)
         self._release(key)
         self._come_back(key, delay)

@@ -1,6 +1,7 @@
 """A small synchronous client for a real API server: enough for tests, and strict, as kubectl is."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -39,7 +40,8 @@ class Admin:
             maxsize=8,
             ca_certs=str(certificate_authority),
             headers={"Authorization": f"Bearer {token}"},
-            timeout=urllib3.Timeout(connect=5, read=60),
+            # The handshake of TLS counts as connecting: on a loaded machine it takes longer than on any network.
+            timeout=urllib3.Timeout(connect=60, read=60),
             retries=False,
         )
 
@@ -233,16 +235,23 @@ def eventually(probe: Callable[[], T], seconds: float = 20, what: str = "", inte
     """Call `probe` until it returns something true, and return that.
 
     Raises:
-        TimeoutError: with the last value, if that does not happen in `seconds`.
+        TimeoutError: with the last value, if that does not happen in `seconds`; a machine with more to do than it has
+            cores gets more time, in proportion.
     """
+    seconds *= _crowd()
     deadline = time.monotonic() + seconds
     while True:
         value = probe()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds} s for {what or 'a condition'}; last seen: {value!r}")
+            raise TimeoutError(f"waited {seconds:.0f} s for {what or 'a condition'}; last seen: {value!r}")
         time.sleep(interval)
+
+
+def _crowd() -> float:
+    """How many processes want each core, at least 1 and at most 6."""
+    return min(max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0), 6.0)
 
 
 def _crds(path: Path) -> Iterator[Manifest]:
