@@ -125,6 +125,8 @@ class Available:
     APPS_RUNNING: ClassVar = Reason("AppsRunning", "True")
     # During an upgrade KubeRay does not look at the serving apps.
     SERVING_OLD_CLUSTER: ClassVar = Reason("ServingOldCluster", "True")
+    # A change of an app failed, and Ray Serve goes on with its replicas from before.
+    SERVING_OLD_VERSION: ClassVar = Reason("ServingOldVersion", "True")
     APPS_DEPLOYING: ClassVar = Reason("AppsDeploying", "Unknown")
     APPS_FAILED: ClassVar = Reason("AppsFailed", "False")
     NO_ENDPOINTS: ClassVar = Reason("NoEndpoints", "False")

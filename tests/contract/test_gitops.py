@@ -38,6 +38,17 @@ def app(state: str) -> Document:
 
 
 RUNNING, DEPLOYING, UNHEALTHY, FAILED = map(app, ("RUNNING", "DEPLOYING", "UNHEALTHY", "DEPLOY_FAILED"))
+HALTED: Document = {
+    "hello": {
+        **FAILED["hello"],
+        "serveDeploymentStatuses": {
+            "Hello": {
+                "status": "DEPLOY_FAILED",
+                "message": "The update is stopped and replicas of the previous version keep running until a new deploy.",
+            }
+        },
+    }
+}
 
 
 def service(ready: bool, reason: str = "", *, seen: int = VERSION, also: str = "", **sides: Document) -> Document:
@@ -182,6 +193,7 @@ CASES = [
     ),
     # Running, but not well.
     Case("failed for good in place", live(service(True, active=FAILED)), FAILS, DEGRADED),
+    Case("failed for good in place, and the old replicas answer", live(service(True, active=HALTED)), FAILS, DEGRADED),
     Case("unhealthy", live(service(True, active=UNHEALTHY)), IN_PROGRESS, DEGRADED),
     Case("unsteady", unsteady(), IN_PROGRESS, DEGRADED),
     Case("no endpoints any more", live(service(False, active=RUNNING)), IN_PROGRESS, PROGRESSING),

@@ -12,6 +12,7 @@ from llmpipeline.conditions import Applied, Verdict
 from llmpipeline.desired import Rejected
 from llmpipeline.kuberay.service import Observed, head_fault_of, observe, refusal_of
 from llmpipeline.kuberay.text import last_line
+from llmpipeline.names import FIELD_MANAGER
 from llmpipeline.problems import Problem
 from llmpipeline.status.judge import judge
 from llmpipeline.status.situation import Situation
@@ -61,6 +62,18 @@ def verdicts(rayservice: dict[str, Any] | None, applied: Verdict = APPLIED) -> d
 
 RUNNING = {"hello": app("RUNNING"), "chat": app("RUNNING")}
 BROKEN = {"hello": app("RUNNING"), "chat": app("DEPLOY_FAILED", "Traceback\n  x\nModuleNotFoundError: my_app\n")}
+# What Ray 2.60 said of one whose new version raises, with the old version still answering.
+STOPPED = (
+    "The deployment failed to start 3 times in a row during a rolling update. This may be due to a problem with its "
+    "constructor, initial health check or health checks failing. The update is stopped and replicas of the previous "
+    "version keep running until a new deploy. See controller logs for details. Error:\nRuntimeError: no weights\n"
+)
+
+
+def failed_app(*messages: str) -> dict[str, Any]:
+    """One whose deployments all fail, each with a message."""
+    deployments = {f"D{n}": {"status": "DEPLOY_FAILED", "message": text} for n, text in enumerate(messages)}
+    return {**app("DEPLOY_FAILED"), "serveDeploymentStatuses": deployments}
 
 
 FAILED_AT_LAST = ("True", "AppsFailed")
@@ -76,6 +89,19 @@ NO = ("False", "NotStalled")
         (
             service(True, active=BROKEN), FAILED_AT_LAST, ("False", "Stalled"), ("False", "AppsFailed"),
             ("False", "AppsFailed"),
+        ),
+        # A failed update in place leaves the old replicas; not if another deployment of the app has none.
+        (
+            service(True, active={**RUNNING, "chat": failed_app(STOPPED)}), FAILED_AT_LAST, ("False", "Stalled"),
+            ("True", "ServingOldVersion"), ("False", "AppsFailed"),
+        ),
+        (
+            service(True, active={**RUNNING, "chat": failed_app(STOPPED, "it failed")}), FAILED_AT_LAST,
+            ("False", "Stalled"), ("False", "AppsFailed"), ("False", "AppsFailed"),
+        ),
+        (
+            service(True, active={"chat": failed_app(STOPPED)}), FAILED_AT_LAST, ("False", "Stalled"),
+            ("Unknown", "AppsDeploying"), ("False", "AppsFailed"),
         ),
         (
             service(True, active={**RUNNING, "chat": app("UNHEALTHY", "x")}), NO, ("False", "Settled"),
@@ -286,6 +312,19 @@ def test_a_fresh_report_is_believed_after_some_seconds() -> None:
     assert reconciling("2026-01-01T00:00:02Z", was_settled=True) == ("False", "Settled")
     # A clock that is behind KubeRay's holds nothing up.
     assert reconciling("2025-12-31T23:59:00Z") == ("False", "Settled")
+
+
+@pytest.mark.parametrize(("applied", "settled"), [("12:00:30", False), ("11:59:00", True), ("", False)])
+def test_a_report_that_never_rests_is_believed_a_minute_after_the_change(applied: str, settled: bool) -> None:
+    """The autoscaler adds and removes Pods all the time, and KubeRay counts them in the status."""
+    running = service(True, active={"hello": app("RUNNING"), "chat": app("RUNNING")})
+    running["status"]["lastUpdateTime"] = "2026-01-01T12:00:58Z"
+    entry = {"manager": FIELD_MANAGER, "operation": "Apply", "time": applied and f"2026-01-01T{applied}Z"}
+    of_status = {"manager": FIELD_MANAGER, "subresource": "status", "time": "2026-01-01T12:00:59Z"}
+    running["metadata"]["managedFields"] = [entry, of_status, {"manager": "else", "time": "2026-01-01T12:00:59Z"}]
+    now = "2026-01-01T12:01:00Z"
+    status = judge(Situation(WANTED, APPLIED, observe(running), None, now), Status(), now)
+    assert (condition(status, "Reconciling").reason == "Settled") is settled
 
 
 @pytest.mark.parametrize(("generation", "settled"), [(3, True), (4, False)])

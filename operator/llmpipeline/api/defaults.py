@@ -18,6 +18,8 @@ GPU_MEMORY_PERCENT: Final = 90
 
 # How long in-flight requests may go on when their replica or Pod is asked to stop: a stream of two minutes.
 DRAIN_SECONDS: Final = 120
+# The head Pod of a Ray cluster that is deleted takes the whole time, so it has a bound.
+LONGEST_DRAIN_SECONDS: Final = 3600
 # A node's drain begins with the search for a place for other replicas, and the Pod ends after it.
 DRAIN_NOTICE_SECONDS: Final = 30
 DRAIN_END_SECONDS: Final = 15

@@ -5,7 +5,13 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field
 
 from llmpipeline.api.base import Model, Rule, any_object, at_most_one
-from llmpipeline.api.defaults import CPU_MILLI, LEAST_QUEUE, ONGOING_REQUESTS, QUEUE_PER_ONGOING
+from llmpipeline.api.defaults import (
+    CPU_MILLI,
+    LEAST_QUEUE,
+    LONGEST_DRAIN_SECONDS,
+    ONGOING_REQUESTS,
+    QUEUE_PER_ONGOING,
+)
 from llmpipeline.api.name_types import ImportPath
 from llmpipeline.api.quantity import Gpus, Quantity
 from llmpipeline.api.run_code import run_code
@@ -186,7 +192,7 @@ class GracefulShutdown(Model):
     wait_loop_seconds: Seconds | None = Field(
         default=None, description="How often Ray Serve checks whether there are still in-flight requests. Default 2."
     )
-    timeout_seconds: Seconds | None = Field(
+    timeout_seconds: Annotated[int, Field(ge=0, le=LONGEST_DRAIN_SECONDS)] | None = Field(
         default=None,
         description="A replica that still has in-flight requests after this time is stopped. At most "
         "spec.drainSeconds, which is the default.",

@@ -8,8 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from llmpipeline.api.apps import App
 from llmpipeline.api.base import Model, Rule, named_list
 from llmpipeline.api.companions import Disruption, Monitoring, Network, Scale, Upgrade
-from llmpipeline.api.defaults import DRAIN_SECONDS
-from llmpipeline.api.deployment import PositiveSeconds
+from llmpipeline.api.defaults import DRAIN_SECONDS, LONGEST_DRAIN_SECONDS
 from llmpipeline.api.ray_cluster import Autoscaler, Head, Ray, WorkerGroup, WorkerSettings
 from llmpipeline.api.status import Status
 
@@ -67,7 +66,7 @@ class Spec(Model):
         default=None,
         description="How an update is done that needs a new Ray cluster. Default: a second cluster (NewCluster).",
     )
-    drain_seconds: PositiveSeconds = Field(
+    drain_seconds: Annotated[int, Field(ge=1, le=LONGEST_DRAIN_SECONDS)] = Field(
         default=DRAIN_SECONDS,
         description="How long in-flight requests, like streams, may go on after their replica or Pod is asked to "
         "stop. It sets the grace period of the Pods, the time that Ray drains a node, and the default of "

@@ -11,6 +11,7 @@ from typing import Any, Final
 from llmpipeline.kuberay.pods import Cause, PodsSeen
 from llmpipeline.kuberay.suspension import suspended_by
 from llmpipeline.kuberay.text import last_line, plain
+from llmpipeline.names import FIELD_MANAGER
 
 RUNNING: Final = "RUNNING"
 # Of a deployment.
@@ -23,6 +24,9 @@ SUSPENDING, SUSPENDED = "SuspendInProgress", "SuspendComplete"
 SUSPENSION: Final = frozenset({SUSPENDING, SUSPENDED})
 # And for one that KubeRay does not take, or no longer tries to bring up.
 INVALID, GAVE_UP = "ValidationFailed", "InitializingTimeout"
+# What Ray Serve says of a deployment whose new replicas do not start while the old ones run. Source:
+# `DeploymentState._rolling_update_failed_message` of Ray 2.60.
+_UPDATE_STOPPED: Final = "replicas of the previous version keep running"
 # Why a head Pod is not ready, in the kubelet's and KubeRay's words: those of a Pod that only has not started yet.
 _STARTING: Final = frozenset(
     {"", "Unknown", "ContainersNotReady", "ContainerCreating", "PodInitializing", "HeadPodNotFound"}
@@ -36,6 +40,7 @@ class DeploymentState:
     name: str
     state: str
     message: str
+    is_update_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,12 @@ class AppState:
     state: str
     message: str
     deployments: tuple[DeploymentState, ...]
+
+    @property
+    def serves_version_before(self) -> bool:
+        """Whether it failed by an update alone: Ray Serve goes on with the replicas from before."""
+        failed = [it for it in self.deployments if it.state != HEALTHY]
+        return self.state in FAILED and bool(failed) and all(it.is_update_stopped for it in failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,7 @@ class Observed:
         rolling_back: An incremental upgrade is being taken back.
         suspended_by: Who suspends it, if it is not this operator: Kueue or a field manager.
         updated_at: When KubeRay last changed the status, as RFC 3339; empty if it does not say.
+        applied_at: When this operator last changed it, as RFC 3339; empty if the API server does not say.
     """
 
     seen: bool
@@ -84,6 +96,7 @@ class Observed:
     rolling_back: bool = False
     suspended_by: str = ""
     updated_at: str = ""
+    applied_at: str = ""
     fault: str = ""
     pods: PodsSeen | None = None
     are_pods_hidden: bool = False
@@ -149,7 +162,13 @@ def observe(rayservice: dict[str, Any]) -> Observed:
         rolling_back=conditions.get("RollbackInProgress", {}).get("status") == "True",
         suspended_by=suspended_by(rayservice),
         updated_at=str(status.get("lastUpdateTime") or ""),
+        applied_at=_applied_at(metadata),
     )
+
+
+def _applied_at(metadata: dict[str, Any]) -> str:
+    applied = (it for it in metadata.get("managedFields") or () if not it.get("subresource"))
+    return max((str(it.get("time") or "") for it in applied if it.get("manager") == FIELD_MANAGER), default="")
 
 
 def refusal_of(raycluster: dict[str, Any]) -> str:
@@ -192,6 +211,11 @@ def _applications(service: dict[str, Any]) -> dict[str, AppState]:
 
 def _deployments(app: dict[str, Any]) -> tuple[DeploymentState, ...]:
     return tuple(
-        DeploymentState(name, plain(item.get("status"), 64), last_line(item.get("message")))
+        DeploymentState(
+            name,
+            plain(item.get("status"), 64),
+            last_line(item.get("message")),
+            _UPDATE_STOPPED in " ".join(str(item.get("message") or "").split()),
+        )
         for name, item in sorted((app.get("serveDeploymentStatuses") or {}).items())
     )

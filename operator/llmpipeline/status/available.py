@@ -1,7 +1,7 @@
 """Whether requests are answered, perhaps still by the version before. KubeRay's own word counts only if it is no."""
 
 from llmpipeline.conditions import Available, Verdict
-from llmpipeline.kuberay.service import RUNNING, SUSPENSION, Observed
+from llmpipeline.kuberay.service import RUNNING, SUSPENSION, AppState, Observed
 from llmpipeline.status.situation import Chain, Situation, of_service
 from llmpipeline.status.words import failures, fault, suspension
 
@@ -68,8 +68,8 @@ def serving_old_cluster(_: Situation, observed: Observed) -> Verdict | None:
 
 @of_service
 def failed(_: Situation, observed: Observed) -> Verdict | None:
-    """Apps of the cluster that serves."""
-    what = failures(observed.active)
+    """Apps of the cluster that serves, but for those that serve as before their change."""
+    what = failures({name: app for name, app in observed.active.items() if not app.serves_version_before})
     return Verdict(Available.APPS_FAILED, what) if what else None
 
 
@@ -82,11 +82,25 @@ def no_app_known(situation: Situation) -> Verdict | None:
 def deploying(situation: Situation, observed: Observed) -> Verdict | None:
     """Apps that are not running yet, or not again."""
     active = observed.active
-    other = [name for name in situation.routes if name not in active or active[name].state != RUNNING]
+    other = [name for name in situation.routes if name not in active or not _answers(active[name])]
     if not other:
         return None
     message = f"Being deployed: {', '.join(other)}. Until then KubeRay does not report whether they answer."
     return Verdict(Available.APPS_DEPLOYING, message)
+
+
+def _answers(app: AppState) -> bool:
+    return app.state == RUNNING or app.serves_version_before
+
+
+@of_service
+def serving_old_version(_: Situation, observed: Observed) -> Verdict | None:
+    """Every app answers, but some as before a change that failed."""
+    old = [name for name, app in observed.active.items() if app.serves_version_before]
+    if not old:
+        return None
+    message = f"As before their last change, because the new replicas do not start: {', '.join(old)}. See Stalled."
+    return Verdict(Available.SERVING_OLD_VERSION, message)
 
 
 @of_service
@@ -108,5 +122,6 @@ AVAILABLE: Chain = (
     failed,
     no_app_known,
     deploying,
+    serving_old_version,
     running,
 )

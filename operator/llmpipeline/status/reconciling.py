@@ -11,6 +11,8 @@ from llmpipeline.status.words import pods, states, suspension
 
 # Three looks of KubeRay.
 QUIET_SECONDS: Final = 6.0
+# So long after a change no report is about what was before it, however often it changes: Pods come and go by load.
+STALE_SECONDS: Final = 60.0
 
 _SUSPENSION = {
     SUSPENDING: Verdict(Reconciling.SUSPENDING, "The Ray cluster is being deleted, as spec.suspend asks."),
@@ -127,10 +129,11 @@ def settles_in(situation: Situation, observed: Observed) -> float:
     before: their new ones come with its next look, two seconds later. Ray's proxies may also learn of a route a second
     or two after the app runs.
     """
-    age = seconds_between(observed.updated_at, situation.now) if observed.updated_at else None
+    age = seconds_between(observed.updated_at, situation.now)
     if situation.was_settled or age is None or not 0 <= age < QUIET_SECONDS:
         return 0.0
-    return QUIET_SECONDS - age
+    since_change = seconds_between(observed.applied_at, situation.now)
+    return QUIET_SECONDS - age if since_change is None or since_change < STALE_SECONDS else 0.0
 
 
 @of_service

@@ -216,6 +216,13 @@ CLUSTER_CASES = [
         "greater than or equal to 1",
     ),
     case(
+        "a day to drain",
+        spec(drainSeconds=86_400),
+        spec(drainSeconds=3600),
+        "spec.drainSeconds",
+        "less than or equal to 3600",
+    ),
+    case(
         "a peer that is nobody",
         network(policy={"serveFrom": [{"name": "a"}]}),
         network(policy={"serveFrom": [{"name": "a", "podLabels": {"a": "b"}}]}),
