@@ -44,7 +44,7 @@ HALTED: Document = {
         "serveDeploymentStatuses": {
             "Hello": {
                 "status": "DEPLOY_FAILED",
-                "message": "The update is stopped and replicas of the previous version keep running until a new deploy.",
+                "message": "It is stopped and replicas of the previous version keep running until a new deploy.",
             }
         },
     }
