@@ -37,7 +37,11 @@ def main() -> int:
     """The command line."""
     arguments = _parser().parse_args()
     kube = Kube(Path(arguments.kubeconfig).expanduser())
-    can = Abilities() if arguments.offline else abilities(kube)
+    try:
+        can = Abilities() if arguments.offline else abilities(kube)
+    except CommandError as error:
+        print(f"no cluster answers: name one by --kubeconfig, or list rows with --offline\n{error}", file=sys.stderr)
+        return 2
     namespace = f"prove-{arguments.shard[0]}"
     runs, skipped = cases(rows(), can, arguments.image, namespace)
     chosen = list(_chosen(runs, arguments, namespace))

@@ -7,14 +7,13 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from llmpipeline.render.pods import CONTAINER_SECURITY, POD_SECURITY
 from support.e2e.installation import Images, note
-from support.e2e.kubectl import LLMP, CommandError, Kube, Manifest, until
-from support.e2e.serving import Client, clusters, pipeline, ready, replicas, url
+from support.e2e.kubectl import CommandError, Kube, Manifest, until
+from support.e2e.serving import Client, clusters, edited, gone, pipeline, ready, replicas, settings_of, summary, url
 
 pytestmark = pytest.mark.usefixtures("needs_kuberay")
 
@@ -54,24 +53,6 @@ def pair(kube: Kube, client: Client, images: Images, namespace: str) -> Iterator
     gone(kube, "pair", namespace)
 
 
-def gone(kube: Kube, name: str, namespace: str) -> None:
-    kube.delete(LLMP, name, namespace)
-    until(lambda: not clusters(kube, namespace, name), 300, "the Ray cluster to be gone")
-
-
-def changed(kube: Kube, name: str, namespace: str, change: Any) -> None:
-    found = kube.get(LLMP, name, namespace)
-    assert found
-    change(found["spec"])
-    metadata = {"name": name, "namespace": namespace}
-    kube.apply({"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": metadata, "spec": found["spec"]})
-
-
-def settings_of(spec: Manifest, app: str, kind: str) -> Manifest:
-    found: Manifest = next(item for item in spec["apps"] if item["name"] == app)[kind]
-    return found
-
-
 def test_an_update_of_a_single_replica_leaves_no_gap(kube: Kube, client: Client, single: str, namespace: str) -> None:
     """Its arguments change, so the replica restarts: the new one is up before the old one stops."""
     address = f"{url(single, namespace)}/own"
@@ -81,7 +62,7 @@ def test_an_update_of_a_single_replica_leaves_no_gap(kube: Kube, client: Client,
 
     with client.load(address, at_least=REQUESTS) as result:
         time.sleep(10)
-        changed(kube, single, namespace, another)
+        edited(kube, single, namespace, another)
         until(lambda: client.ask(address)[1] == {"message": "two"}, 180, "the new replica")
         ready(kube, single, namespace)
         time.sleep(5)
@@ -97,7 +78,7 @@ def test_a_change_of_a_setting_restarts_nothing(kube: Kube, client: Client, sing
     def another(spec: Manifest) -> None:
         settings_of(spec, "hello", "hello")["message"] = "Salut"
 
-    changed(kube, single, namespace, another)
+    edited(kube, single, namespace, another)
     until(lambda: client.ask(address)[1]["message"] == "Salut", 60, "the new message")
     assert client.ask(address)[1]["replica"] == replica
 
@@ -228,8 +209,3 @@ def evict(kube: Kube, pod: str, namespace: str, folder: Path) -> None:
     file = folder / "eviction.json"
     file.write_text(json.dumps(body))
     kube.kubectl("create", "--raw", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", "-f", str(file))
-
-
-def summary(result: Manifest) -> str:
-    names = ("asked", "lost", "longest_gap_seconds", "slowest_seconds", "per_second")
-    return ", ".join(f"{name} {result[name]}" for name in names)

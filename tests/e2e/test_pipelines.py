@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from support.e2e.installation import Images, note
 from support.e2e.kubectl import LLMP, Kube, Manifest, until
-from support.e2e.serving import Client, answered, clusters, pipeline, ready, url
+from support.e2e.serving import Client, answered, clusters, edited, pipeline, ready, settings_of, url
 
 pytestmark = pytest.mark.usefixtures("needs_kuberay")
 
@@ -69,23 +68,6 @@ def ray_pod(kube: Kube, namespace: str, name: str, kind: str) -> str:
     return str(pod["metadata"]["name"])
 
 
-def edited(kube: Kube, name: str, namespace: str, change: Any) -> str:
-    """Applies a change of the spec; returns what the status says that it did."""
-    found = kube.get(LLMP, name, namespace)
-    assert found
-    document = {key: found[key] for key in ("apiVersion", "kind", "spec")}
-    document["metadata"] = {"name": name, "namespace": namespace}
-    change(document["spec"])
-    kube.apply(document)
-
-    def effect() -> str:
-        now = kube.get(LLMP, name, namespace) or {}
-        last = now.get("status", {}).get("lastEdit", {})
-        return str(last["effect"]) if last.get("observedGeneration") == now["metadata"]["generation"] else ""
-
-    return until(effect, 60, "the edit to be looked at")
-
-
 def test_edits_in_place_and_to_a_new_cluster_lose_no_request(
     kube: Kube, client: Client, many: str, namespace: str
 ) -> None:
@@ -93,7 +75,7 @@ def test_edits_in_place_and_to_a_new_cluster_lose_no_request(
     (former,) = clusters(kube, namespace, many)
 
     def other_greeting(spec: Manifest) -> None:
-        next(app for app in spec["apps"] if app["name"] == "greeting")["hello"]["message"] = "Salut"
+        settings_of(spec, "greeting", "hello")["message"] = "Salut"
 
     def other_variable(spec: Manifest) -> None:
         spec["ray"]["environment"].append({"name": "CHANGED", "value": "yes"})

@@ -49,11 +49,15 @@ def streams(args: dict[str, Any]) -> Any:
 
 
 def greet(args: dict[str, Any]) -> Any:
-    """An app that answers with its argument, which only a restart changes."""
+    """An app that answers with its argument, which only a restart changes; with none it cannot start."""
     from ray import serve
 
     @serve.deployment(name="Greet")
     class Greet:
+        def __init__(self) -> None:
+            if not args["message"]:
+                raise ValueError("there is no message to say")
+
         async def __call__(self, _request: Any) -> dict[str, str]:
             return {"message": args["message"]}
 

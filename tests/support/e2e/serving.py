@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from llmpipeline.render.pods import CONTAINER_SECURITY, POD_SECURITY
-from support.e2e.kubectl import Kube, Manifest, until
+from support.e2e.kubectl import LLMP, Kube, Manifest, until
 from support.repository import ROOT
 
 IN_CLUSTER = ROOT / "tests" / "e2e" / "in_cluster"
@@ -78,6 +78,46 @@ def replicas_at(kube: Kube, namespace: str, head: str) -> dict[str, list[str]]:
     printed = kube.kubectl("exec", *where, "--", "python3", "/code/replicas.py")
     found: dict[str, list[str]] = json.loads(printed.splitlines()[-1])
     return found
+
+
+def apply_change(kube: Kube, name: str, namespace: str, change: Callable[[Manifest], Any]) -> None:
+    """Applies a change of the spec."""
+    found = kube.get(LLMP, name, namespace)
+    assert found
+    document = {key: found[key] for key in ("apiVersion", "kind", "spec")}
+    document["metadata"] = {"name": name, "namespace": namespace}
+    change(document["spec"])
+    kube.apply(document)
+
+
+def edited(kube: Kube, name: str, namespace: str, change: Callable[[Manifest], Any]) -> str:
+    """Applies a change of the spec; returns what the status says that it did."""
+    apply_change(kube, name, namespace, change)
+
+    def effect() -> str:
+        now = kube.get(LLMP, name, namespace) or {}
+        last = now.get("status", {}).get("lastEdit", {})
+        return str(last["effect"]) if last.get("observedGeneration") == now["metadata"]["generation"] else ""
+
+    return until(effect, 60, "the edit to be looked at")
+
+
+def settings_of(spec: Manifest, app: str, kind: str) -> Manifest:
+    """The block of an app in a spec."""
+    found: Manifest = next(item for item in spec["apps"] if item["name"] == app)[kind]
+    return found
+
+
+def gone(kube: Kube, name: str, namespace: str) -> None:
+    """Deletes a pipeline, and waits for its Ray clusters to go."""
+    kube.delete(LLMP, name, namespace)
+    until(lambda: not clusters(kube, namespace, name), 300, "the Ray cluster to be gone")
+
+
+def summary(result: Manifest) -> str:
+    """The result of a load in a line."""
+    names = ("asked", "lost", "longest_gap_seconds", "slowest_seconds", "per_second")
+    return ", ".join(f"{name} {result[name]}" for name in names)
 
 
 def ready(kube: Kube, name: str, namespace: str, seconds: float = 300) -> None:
