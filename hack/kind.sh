@@ -8,7 +8,8 @@
 #   hack/kind.sh down        delete it
 #
 # CLUSTER (default llmpipeline) names it, WORKERS (default 1) says how many worker nodes it has, IMAGES (default
-# "operator base") which images: operator, base, cpu, gpu, and redis for the tests of heads. KUBERAY_CHART and
+# "operator base") which images: operator, base, cpu, gpu, redis for the tests of heads, and before for those of
+# upgrades: the operator of the git revision BEFORE (default: the newest tag). KUBERAY_CHART and
 # KUBERAY_IMAGE name KubeRay's chart and its operator's image, which is loaded where docker has it; else the chart comes
 # from KubeRay's public repository.
 #
@@ -55,10 +56,16 @@ images() {
     case $image in
     operator) made=llmpipeline/operator:$VERSION ;;
     redis) made=llmpipeline/redis-test:1 ;;
+    before) made=llmpipeline/operator:before ;;
     *) made=llmpipeline/serve:$RAY-$image ;;
     esac
-    if [ "$image" = redis ]; then docker build -q -t "$made" tests/e2e/redis >/dev/null
-    else make --no-print-directory -s "image-$image" DOCKER_FLAGS=-q >/dev/null; fi
+    case $image in
+    redis) docker build -q -t "$made" tests/e2e/redis >/dev/null ;;
+    before)
+      git archive "${BEFORE:-$(git describe --tags --abbrev=0)}" |
+        docker build -q --build-arg VERSION=before -f operator/Dockerfile -t "$made" - >/dev/null ;;
+    *) make --no-print-directory -s "image-$image" DOCKER_FLAGS=-q >/dev/null ;;
+    esac
     load "$made"
   done
 }

@@ -9,8 +9,8 @@ from support.control_plane import eventually
 from support.local.asking import HUB, SMALL, Answer, ask
 from support.local.runner import Runner, as_in_pods, rendered, running
 
-# Each app that wakes within a test is asked so often, once it sleeps again.
-ROUNDS = {"hello": 5, "generate": 2, "openai": 2}
+# So often is each app woken, once it sleeps again.
+ROUNDS = {"hello": 3, "generate": 1, "openai": 1}
 # A replica that has had no request for so long stops; a loaded machine takes longer to start one.
 SLEEPY = {
     "minReplicas": 0, "maxReplicas": 1, "upscaleDelaySeconds": 0, "downscaleToZeroDelaySeconds": 2,

@@ -6,6 +6,7 @@ Real KubeRay, real Ray Pods, and requests from another Pod all the while.
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -128,12 +129,75 @@ def redis(namespace: str, image: str) -> list[Manifest]:
     ]
 
 
+@pytest.fixture(scope="module")
+def embedded(kube: Kube, client: Client, images: Images, namespace: str) -> Iterator[str]:
+    """Two workers, and Ray's state in RocksDB on a volume of the head, which another head on that node mounts again."""
+    node = next(it for it in kube.list("nodes") if not it["spec"].get("taints"))["metadata"]["name"]
+    with rocksdb_enabled(kube):
+        kube.apply(*volume(namespace, node, images.serve))
+        until(lambda: (kube.get("pod", "rocks", "default") or {})["status"]["phase"] == "Succeeded", 60, "a folder")
+        hello = {"name": "hello", "hello": {"replicas": 2, "resources": {"cpus": "200m"}}}
+        document = pipeline("embedded", namespace, images.serve, [hello], workers=workers(3, 2))
+        document["spec"]["head"] |= {
+            "faultTolerance": {"rocksdb": {"claimName": "rocks"}},
+            "nodeSelector": {"kubernetes.io/hostname": node},
+        }
+        kube.apply(document)
+        ready(kube, "embedded", namespace)
+        yield "embedded"
+        gone(kube, "embedded", namespace)
+    kube.delete("pod", "rocks", "default")
+    kube.delete("pv", f"{namespace}-rocks")
+
+
+@contextmanager
+def rocksdb_enabled(kube: Kube) -> Iterator[None]:
+    """KubeRay with the gate of RocksDB, which is alpha."""
+    (found,) = kube.list("deployments", "", "app.kubernetes.io/name=kuberay-operator")
+    name, where = found["metadata"]["name"], found["metadata"]["namespace"]
+    container = found["spec"]["template"]["spec"]["containers"][0]
+    former, gate = container["args"], "GCSFaultToleranceEmbeddedStorage=true"
+    gates = [f"{it},{gate}" if it.startswith("--feature-gates=") else it for it in former]
+    path = "/spec/template/spec/containers/0/args"
+    for args in (gates, former):
+        patch = json.dumps([{"op": "replace", "path": path, "value": args}])
+        kube.kubectl("patch", "deployment", name, "-n", where, "--type", "json", "-p", patch)
+        kube.kubectl("rollout", "status", f"deployment/{name}", "-n", where, "--timeout=120s", seconds=150)
+        if args is gates:
+            yield
+
+
+def volume(namespace: str, node: str, image: str) -> list[Manifest]:
+    """A folder of a node that Ray's user may write, as a volume and its claim: kind's own volumes belong to root."""
+    host = {"path": f"/var/lib/{namespace}-rocks", "type": "DirectoryOrCreate"}
+    container = {
+        "name": "main", "image": image, "command": ["chmod", "777", "/folder"], "securityContext": {"runAsUser": 0},
+        "volumeMounts": [{"name": "folder", "mountPath": "/folder"}],
+    }  # fmt: skip
+    pod = {
+        "restartPolicy": "Never", "nodeName": node, "containers": [container],
+        "volumes": [{"name": "folder", "hostPath": host}],
+    }  # fmt: skip
+    name = f"{namespace}-rocks"
+    common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    volume = {**common, "capacity": {"storage": "1Gi"}, "hostPath": host, "persistentVolumeReclaimPolicy": "Retain"}
+    claim = {**common, "volumeName": name, "resources": {"requests": {"storage": "1Gi"}}}
+    named = {"name": "rocks", "namespace": namespace}
+    return [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "rocks", "namespace": "default"}, "spec": pod},
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": volume},
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": named, "spec": claim},
+    ]
+
+
+@pytest.mark.parametrize("store", ["steady", "embedded"], ids=["Redis", "RocksDB"])
 @pytest.mark.parametrize("grace", [True, False], ids=["drained", "killed"])
-def test_with_redis_a_head_that_goes_loses_no_request(
-    kube: Kube, client: Client, steady: str, namespace: str, grace: bool
+def test_with_its_state_kept_a_head_that_goes_loses_no_request(
+    kube: Kube, client: Client, request: pytest.FixtureRequest, namespace: str, store: str, grace: bool
 ) -> None:
-    result = without_a_head(kube, client, steady, namespace, grace)
-    note(f"a head {'drained' if grace else 'killed'} under load, state in Redis: {summary(result)}")
+    name = request.getfixturevalue(store)
+    result = without_a_head(kube, client, name, namespace, grace)
+    note(f"a head {'drained' if grace else 'killed'} under load, its state kept ({name}): {summary(result)}")
     assert result["lost"] == {}
 
 

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 
@@ -30,10 +31,11 @@ def version() -> str:
 class Images:
     """What the cluster runs.
 
-    `cpu` has Transformers and vLLM, several gigabytes, and `redis` is made of tests/e2e/redis: they are used only where
-    they are named.
+    `cpu` has Transformers and vLLM, several gigabytes, `redis` is made of tests/e2e/redis, and `before` is the operator
+    of an earlier version: they are used only where they are named.
     """
 
+    before: str = field(default_factory=lambda: os.environ.get("E2E_BEFORE_IMAGE", ""))
     operator: str = field(
         default_factory=lambda: os.environ.get("E2E_OPERATOR_IMAGE", f"llmpipeline/operator:{version()}")
     )
@@ -48,6 +50,7 @@ class Installation:
 
     kube: Kube
     image: str
+    chart: Path = CHART
 
     def install(
         self,
@@ -56,14 +59,15 @@ class Installation:
         release: str = RELEASE,
         namespace: str = NAMESPACE,
         seconds: int = 180,
+        wait: bool = True,
     ) -> str:
-        """helm install or upgrade, which waits until both operators are ready."""
+        """helm install or upgrade, which usually waits until both operators are ready."""
         repository, _, tag = self.image.rpartition(":")
         values = [f"image.repository={repository}", f"image.tag={tag}", *settings]
         given = [part for value in values for part in ("--set", value)]
         verb = [command] if command == "install" else ["upgrade", "--install"]
-        arguments = [*verb, release, str(CHART), "-n", namespace, *given, "--wait", "--timeout", f"{seconds}s"]
-        return self.kube.helm(*arguments)
+        waiting = ["--wait", "--timeout", f"{seconds}s"] if wait else []
+        return self.kube.helm(*verb, release, str(self.chart), "-n", namespace, *given, *waiting)
 
     def uninstall(self, release: str = RELEASE, namespace: str = NAMESPACE) -> None:
         self.kube.helm("uninstall", release, "-n", namespace, "--wait", "--timeout", "120s", "--ignore-not-found")
