@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from llmpipeline.effect import Effect
 from prove_changes.judge import Record, Taken, extra_gpus, seen, wrong
 from prove_changes.observe import (
     is_rejected,
@@ -94,7 +95,7 @@ class Driver:
         """One case. What goes wrong with the harness or the base is in `failed`."""
         began = time.monotonic()
         result: Result = {"id": case.id, "field": case.field, "how": case.how, "derived": case.derived}
-        result["predicted"] = {**_short(asdict(case.predicted)), "kind": case.kind, "restarts": case.restarts}
+        result["predicted"] = {**_short(case.predicted), "kind": case.kind, "restarts": case.restarts}
         try:
             self._settle(case.was, _BASE_SECONDS)
             result |= self._measure(case)
@@ -279,5 +280,5 @@ def _most(errors: dict[str, int]) -> dict[str, int]:
     return dict(sorted(errors.items(), key=lambda item: -item[1])[:3])
 
 
-def _short(effect: Result) -> Result:
-    return {"message": effect["message"][:150], "gpus_more": effect["gpus_more"]}
+def _short(effect: Effect) -> Result:
+    return {"message": effect.message[:150], "gpus_more": effect.gpus_more}
