@@ -42,6 +42,8 @@ _HEAD: Final = {"cpus": "200m", "memory": "2Gi"}
 _WORKER: Final = {"cpus": "300m", "memory": "2Gi"}
 # The replicas of an app's row, and the probe, run in this one.
 _ROOM: Final = {"cpus": "500m", "memory": "3Gi"}
+# A head that is deleted always takes the whole time.
+_DRAIN_SECONDS: Final = 10
 _AUTOSCALER: Final = {"cpus": "50m", "memory": "400Mi"}
 
 
@@ -54,6 +56,8 @@ def fitted(row: Row, spec: Document, image: str) -> Document:
     _fit_workers(small, row)
     _fit_apps(small, row)
     small["upgrade"] = {"deletionDelaySeconds": 5, **small.get("upgrade", {})}
+    if "gracefulShutdown" not in str([row.was, row.now]):
+        small.setdefault("drainSeconds", _DRAIN_SECONDS)
     if scale := small.get("scale"):
         scale |= {key: _REPLICAS.get(value, value) for key, value in scale.items() if key.endswith("eplicas")}
     return small
@@ -71,7 +75,7 @@ def probe_only(image: str) -> Document:
     _fit_ray(spec, image)
     _fit_pods(spec)
     spec["workers"] = [_one_group()]
-    spec["upgrade"] = {"deletionDelaySeconds": 5}
+    spec["upgrade"], spec["drainSeconds"] = {"deletionDelaySeconds": 5}, _DRAIN_SECONDS
     return spec
 
 
