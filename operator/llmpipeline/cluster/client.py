@@ -102,6 +102,9 @@ class Cluster:
         self._client = client
         self._seconds_to_write = seconds_to_write or (lambda: math.inf)
         self._count: Callable[[str, int], None] = lambda _verb, _code: None
+        # To be held while something huge is written: the API server needs seconds and 150 MB for each, so that a dozen
+        # at once miss their deadlines, come back, and keep it busy for ever.
+        self.huge_writes = asyncio.Lock()
 
     def count_requests(self, counter: Counter) -> None:
         """Has each request counted, by verb and status code; 0 if there was no answer."""

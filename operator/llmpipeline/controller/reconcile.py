@@ -84,7 +84,8 @@ async def reconcile(cluster: Cluster, key: Key, platform: Platform, clock: Calla
     """Brings what runs for one pipeline, and its status, to what its spec asks."""
     document = await cluster.pipeline(key)
     if isinstance(document, Unreadable):
-        return await _reject_unreadable(cluster, document, clock)
+        async with cluster.huge_writes:
+            return await _reject_unreadable(cluster, document, clock)
     if document is None or "deletionTimestamp" in document["metadata"]:
         return Outcome()  # owner references have the rest cleaned up
     try:

@@ -7,6 +7,7 @@ make control-plane-binaries    build the binaries if they are missing
 import argparse
 import base64
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -133,7 +134,9 @@ class ControlPlane:
 
     def start_apiserver(self, seconds: float = 60) -> None:
         """Start kube-apiserver and wait until it is ready; what etcd holds is still there."""
-        self._apiserver = Child(self._apiserver_command(), self.apiserver_log)
+        # Garbage is collected in time, however large the objects are: without a limit it has taken 16 GiB.
+        environment = {**os.environ, "GOMEMLIMIT": "3GiB"}
+        self._apiserver = Child(self._apiserver_command(), self.apiserver_log, environment)
         self._wait(self._apiserver, "kube-apiserver", self._apiserver_is_ready, seconds)
 
     def stop_apiserver(self, *, kill: bool = False) -> None:
