@@ -33,9 +33,9 @@ def deep(levels: int) -> str:
 HOSTILE = {
     "deep": deep(900),
     "deepest": deep(9000),
-    "empty": json.dumps({"a": [{}] * 400_000}, separators=(",", ":")),
+    "empty": json.dumps({"a": [{}] * 200_000}, separators=(",", ":")),
     "large": json.dumps({"a": "x" * 1_400_000}),
-    "wide": json.dumps({f"k{number}": {} for number in range(30_000)}),
+    "wide": json.dumps({f"k{number}": {} for number in range(15_000)}),
 }
 
 
@@ -44,7 +44,7 @@ def hostile(admin: Admin, namespace: str, operator: OperatorProcess) -> Iterator
     where = admin.create_namespace(f"{namespace[:50]}-evil")
     made: list[str] = []
     try:
-        for name, fallback in {**HOSTILE, **{f"empty{number}": HOSTILE["empty"] for number in range(5)}}.items():
+        for name, fallback in {**HOSTILE, **{f"empty{number}": HOSTILE["empty"] for number in range(3)}}.items():
             made.append(name)
             admin.bytes_of(resource_path(API, PLURAL, where), with_fallback(where, name, fallback))
         yield where
