@@ -17,7 +17,6 @@ from support.control_plane.quickstart import (
     PLURAL,
     RAY,
     SERVICES,
-    condition,
     pipeline,
     rayservice,
     sample,
@@ -143,4 +142,4 @@ def test_what_the_pipeline_asks_is_still_the_operators(admin: Admin, namespace: 
     wait_for(admin, namespace, "Ready", "False", "Suspended")
     admin.merge_patch(API, PLURAL, namespace, "quickstart", {"spec": {"suspend": None}})
     eventually(lambda: "suspend" not in live(admin, namespace)["spec"], 10, "the end of it")
-    assert condition(admin, namespace, "Applied")
+    wait_for(admin, namespace, "Applied", "True")
