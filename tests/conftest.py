@@ -1,5 +1,6 @@
 """What all tests share: the option that writes the golden files, and who may be run again."""
 
+import signal
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,11 @@ _HERE: Final = Path(__file__).parent
 # Tests on real processes, of which some wait for what a loaded machine may not do in time. One that fails is run once
 # more, and the summary names it (RERUN): that is a defect to look into, and no reason to stop everything.
 _ON_REAL_PROCESSES: Final = ("apps", "control_plane", "e2e", "faults", "monitoring")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what the tests start. A script's `&` has it ignored, in all that is started below."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

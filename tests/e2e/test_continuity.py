@@ -147,6 +147,7 @@ def embedded(kube: Kube, client: Client, images: Images, namespace: str) -> Iter
         yield "embedded"
         gone(kube, "embedded", namespace)
     kube.delete("pod", "rocks", "default")
+    kube.delete("pvc", "rocks", namespace)
     kube.delete("pv", f"{namespace}-rocks")
 
 
