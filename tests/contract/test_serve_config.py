@@ -25,6 +25,12 @@ def config_of(sample: Path) -> dict[str, Any]:
     return serve_config(plan_of(yaml.safe_load(sample.read_text())))
 
 
+def parameter_of(build: Any) -> Any:
+    """What a builder takes, by its annotation, whatever the parameter is called."""
+    (taken,) = (hint for name, hint in typing.get_type_hints(build).items() if name != "return")
+    return taken
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 def test_serve_knows_every_key(sample: Path) -> None:
     """Ray ignores unknown keys silently, so parsing is not enough: what comes back must be what went in."""
@@ -44,7 +50,7 @@ def test_paths_resolve_and_arguments_parse(sample: Path) -> None:
         build = getattr(importlib.import_module(module), name)
         if known := APPS.get(app["import_path"]):
             # What Serve itself does with the arguments of a builder.
-            assert typing.get_type_hints(build)["args"] is known.args
+            assert parameter_of(build) is known.args
             args = known.args.model_validate(app["args"])
             for deployment in app["deployments"]:
                 # A custom app may name a bundled one, and has no settings.
@@ -58,7 +64,7 @@ def test_every_bundled_app_has_a_sample() -> None:
     assert set(APPS) <= named
     for path, app in APPS.items():
         module, name = path.split(":")
-        assert typing.get_type_hints(getattr(importlib.import_module(module), name))["args"] is app.args
+        assert parameter_of(getattr(importlib.import_module(module), name)) is app.args
 
 
 def test_importing_the_apps_imports_no_engine() -> None:
