@@ -8,7 +8,7 @@ from typing import Any
 
 from llmpipeline.api.parse import metadata_of, parse
 from llmpipeline.api.pipeline import LLMPipeline, Metadata
-from llmpipeline.checks import size
+from llmpipeline.checks import bounds, size
 from llmpipeline.checks.spec import problems
 from llmpipeline.names import Manifest
 from llmpipeline.plan.plan import Plan, make_plan
@@ -66,6 +66,8 @@ def compile(document: dict[str, Any], platform: Platform = DEFAULT) -> Desired |
     parsed = parse(document)
     if not isinstance(parsed, LLMPipeline):
         return Rejected(metadata_of(document), tuple(parsed))
+    if wrong := tuple(bounds.problems(parsed.spec)):
+        return Rejected(parsed.metadata, wrong)
     plan = make_plan(parsed)
     if wrong := tuple(problems(parsed.spec, plan)):
         return Rejected(parsed.metadata, wrong)

@@ -76,7 +76,7 @@ AT = "spec.apps[3].trafficSplit"
             f"{AT}.variants[0].app: front is a trafficSplit, and one may not pass requests to another",
         ),
         ({"shadow": [{"app": "front", "percent": 1}]}, f"{AT}.shadow[0].app: front is a trafficSplit"),
-        ({"shadow": [{"app": "mine", "percent": 1}] * 2}, f"{AT}.shadow[1].app: mine is listed twice"),
+        ({"shadow": [{"app": "mine", "percent": 1}] * 2}, f"{AT}.shadow[1].app: duplicate app"),
         ({"variants": [{"name": "x", "app": "hello", "weight": 0}]}, f"{AT}.variants: every weight is 0"),
         ({"variants": [{"name": "x", "app": "hello", "weight": -1}]}, f"{AT}.variants[0].weight: must be greater"),
         (

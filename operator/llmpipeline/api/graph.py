@@ -68,7 +68,7 @@ class GenerateNode(EngineModel):
 class Http(Model):
     """A call of a service: {status, body}. An answer that is not 2xx is a failure of the node."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$", max_length=2048)] = Field(
+    url: Annotated[str, Field(pattern=r"^https?://[^\t\n\f\r /]+(/[^\t\n\f\r ]*)?$", max_length=2048)] = Field(
         description="The address. It is fixed; no part of it comes from a request."
     )
     method: Literal["GET", "POST", "PUT"] = Field(

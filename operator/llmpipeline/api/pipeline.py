@@ -1,7 +1,7 @@
 """The root of the resource."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -87,8 +87,14 @@ class Spec(Model):
     )
 
 
-# The API server takes null for none, and templates of Helm produce it.
-Texts = Annotated[dict[str, str], BeforeValidator(lambda given: {} if given is None else given)]
+# The API server takes null for none and for the empty string, and templates of Helm produce it.
+def _without_null(given: Any) -> Any:
+    if isinstance(given, dict):
+        return {key: "" if value is None else value for key, value in given.items()}
+    return {} if given is None else given
+
+
+Texts = Annotated[dict[str, str], BeforeValidator(_without_null)]
 
 
 class Metadata(Model):

@@ -189,7 +189,7 @@ CASES = [
         "must be a string",
         "string",
     ),
-    Case("no apps", _spec(apps=[]), _spec(apps=[{"name": "x", **_HELLO}]), "spec.apps", "at least 1", "at least 1"),
+    Case("no apps", _spec(apps=[]), _spec(apps=[{"name": "x", **_HELLO}]), "spec.apps", "is empty", "at least 1"),
     Case(
         "not a quantity",
         _app(0, hello={"resources": {"cpus": "much"}}),
