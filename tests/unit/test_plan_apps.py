@@ -71,6 +71,15 @@ def test_each_node_is_a_deployment_that_scales_alone() -> None:
         (graph(node("request")), "graph.nodes[0].name: request means something else in templates"),
         (graph(node("a"), node("b"), output={"x": "b.text"}), "graph.nodes[0].name: nothing uses the result of a"),
         (graph(node("a"), output={"x": "c.text"}), "graph.output.x: there is no node c; known here: request, a"),
+        (
+            graph(node("enrich"), output={"x": "enrch.text"}),
+            "graph.output.x: there is no node enrch; did you mean enrich?",
+        ),
+        (graph(node("one"), node("two", when="on.text")), "graph.nodes[1].when: there is no node on; known here: requ"),
+        (
+            graph(node("one"), node("two", "one", when="onee")),
+            "graph.nodes[1].when: there is no node onee; did you mean",
+        ),
         (graph(node("a"), output={"x": [{"y": "a."}]}), "graph.output.x[0].y: is not Jinja2"),
         (graph(node("a"), output={"x": "{{ a }}"}), "graph.output.x: "),
         (graph(node("a"), output={}), "graph.nodes[0].name: nothing uses the result of a"),

@@ -248,3 +248,49 @@ def test_an_engine_argument_is_the_number_that_kubectl_sends() -> None:
     rendered = {key: arguments["engine_kwargs"][key] for key in model["engine"]["extra"]}
     # By way of JSON: 1 and 1.0 are equal in Python.
     assert json.dumps(rendered) == '{"rope_theta": 1000000, "max_num_seqs": 15, "scale": 1, "time": "12:30:45"}'
+
+
+MODEL = "spec.apps[1].openai.models[0]"
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        ({"accelerator": {"type": "l4"}}, "did you mean L4?"),
+        ({"accelerator": {"type": "L40s"}}, "did you mean L40S?"),
+        ({"accelerator": {"type": "NVIDIA-L4"}}, "did you mean L4?"),
+        ({"accelerator": {"type": "A100-80GB"}}, "did you mean A100?"),
+        ({"accelerator": {"type": "RTX4090"}}, "'TPU-V6E', not \"RTX4090\""),
+        ({"source": {"uri": "hf://a/b"}}, "for the Hugging Face hub use huggingFace.repository"),
+        ({"source": {"uri": "pvc://a"}}, "write it like s3://bucket/folder"),
+        ({"huggingFace": {}}, "huggingFace is a field of source"),
+        ({"gpus": 1}, "gpus is a field of resources"),
+        ({"minReplicas": 1}, "use autoscaling.minReplicas"),
+        ({"engine": {"quantization": "fp8"}}, "put it into extra, by the name that vLLM has for it"),
+        ({"model_cache": {}}, "modelCache is a field of spec.ray"),
+        ({"nodeSelector": {}}, "nodeSelector is a field of spec.head, spec.workerDefaults, spec.workers[]"),
+        ({"storageUri": "s3://a/b"}, "use source"),
+    ],
+)
+def test_the_remedy_names_what_was_meant(change: dict[str, Any], remedy: str) -> None:
+    document = sample()
+    document["spec"]["apps"][1]["openai"]["models"][0] |= change
+    problems = parse(document)
+    assert isinstance(problems, list)
+    assert str(problems[0]).endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "says"),
+    [
+        ("ray", {"version": "v2.60.0"}, "write it like 2.60.0, the version in the image"),
+        ("head", {"replicas": 2}, "known here: nodeSelector, tolerations"),
+        ("ray", {"environment": [{"name": "A", "valueFrom": {}}]}, "use secretKeyRef directly"),
+    ],
+)
+def test_a_remedy_is_not_a_guess(part: str, change: dict[str, Any], says: str) -> None:
+    document = sample()
+    document["spec"].setdefault(part, {}).update(change)
+    problems = parse(document)
+    assert isinstance(problems, list)
+    assert says in str(problems[0])

@@ -1,16 +1,13 @@
 """What pydantic found wrong with a document, in the user's words."""
 
-import difflib
 import json
-from collections.abc import Iterator
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from llmpipeline.api.base import Model
-from llmpipeline.api.other_names import HINTS
+from llmpipeline.api.remedies import instead_of, nearest, written_like
 from llmpipeline.problems import Path, Problem
 
 _WRONG_TYPE: Final = {
@@ -55,7 +52,7 @@ def _explained(detail: ErrorDetails, document: Any, root: type[Model]) -> Proble
     kind, given = detail["type"], detail.get("input")
     context = detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return Problem(path, "unknown field", _remedy(str(path[-1]), _fields_at(path[:-1], root)))
+        return Problem(path, "unknown field", instead_of(path, root))
     if kind == "json_invalid":
         return Problem((), f"not a resource that JSON can express: {detail['msg'].removeprefix('Invalid JSON: ')}")
     if kind == "missing":
@@ -70,19 +67,10 @@ def _explained(detail: ErrorDetails, document: Any, root: type[Model]) -> Proble
     if kind in _WRONG_TYPE:
         return Problem(path, f"must be {_WRONG_TYPE[kind]}, not {shown(given)}")
     if kind == "string_pattern_mismatch":
-        return Problem(path, f"{shown(given)} does not match {context.get('pattern')}")
+        return Problem(path, f"{shown(given)} does not match {context.get('pattern')}", written_like(path, str(given)))
+    remedy = nearest(str(given), str(context.get("expected"))) if kind == "literal_error" else ""
     message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("Tuple", "list")
-    return Problem(path, f"{message[0].lower()}{message[1:]}, not {shown(given)}")
-
-
-def _remedy(name: str, known: list[str]) -> str:
-    """What to write instead of an unknown field."""
-    if to_camel(name) in known:
-        return f"did you mean {to_camel(name)}?"
-    if hint := HINTS.get(name):
-        return hint
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}" if known else ""
+    return Problem(path, f"{message[0].lower()}{message[1:]}, not {shown(given)}", remedy)
 
 
 def _quantity(given: Any) -> str:
@@ -100,26 +88,3 @@ def _path(location: Path, document: Any) -> Path:
         if isinstance(document, dict | list):
             document = document.get(part) if isinstance(document, dict) else document[int(part)]
     return path
-
-
-def _fields_at(path: Path, root: type[Model]) -> list[str]:
-    """The names that the model at this path takes."""
-    model: type[Model] | None = root
-    for part in path:
-        if isinstance(part, int):
-            continue
-        field = next((f for f in model.model_fields.values() if f.alias == part), None) if model else None
-        model = model_in(field.annotation) if field else None
-    return [field.alias or name for name, field in model.model_fields.items()] if model else []
-
-
-def model_in(annotation: Any) -> type[Model] | None:
-    """The model that a field holds, directly, in a list or optionally."""
-    return next(_models_in(annotation), None)
-
-
-def _models_in(annotation: Any) -> Iterator[type[Model]]:
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _models_in(argument)

@@ -29,7 +29,7 @@ _TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.,][0-9
 class _OwnerReference(Model):
     """An object that this one belongs to."""
 
-    api_version: Annotated[str, Field(min_length=1)]
+    api_version: Annotated[str, Field(pattern=r"^([^/]*/)?[^/]+$")]
     kind: Annotated[str, Field(min_length=1)]
     name: Annotated[str, Field(min_length=1)]
     uid: Annotated[str, Field(min_length=1)]
@@ -107,8 +107,13 @@ def _wrong_values(metadata: _ObjectMeta) -> Iterator[Problem]:
     for index, finalizer in enumerate(metadata.finalizers or ()):
         if wrong := _wrong_key(finalizer):
             yield Problem((*at, "finalizers", index), *wrong)
-    if sum(owner.controller is True for owner in metadata.owner_references or ()) > 1:
+    if {"orphan", "foregroundDeletion"} <= set(metadata.finalizers or ()):
+        yield Problem((*at, "finalizers"), "orphan and foregroundDeletion contradict each other", "leave one out")
+    owners = set(metadata.owner_references or ())  # the API server drops what it has twice
+    if sum(owner.controller is True for owner in owners) > 1:
         yield Problem((*at, "ownerReferences"), "more than one owner is the controller", "make it one")
+    if any((owner.api_version, owner.kind) == ("v1", "Event") for owner in owners):
+        yield Problem((*at, "ownerReferences"), "an Event cannot own anything", "leave it out")
 
 
 def _wrong_key(key: str) -> tuple[str, str] | None:

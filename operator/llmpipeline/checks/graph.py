@@ -1,6 +1,7 @@
 """What `graph` apps get wrong: nodes that wait for each other, names that are not there, templates."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from llmpipeline.api.base import parts
@@ -13,6 +14,7 @@ from llmpipeline_serve.contract.templates import TemplateRefusedError, names_in_
 _RESERVED: Final = frozenset({
     REQUEST, "loop", "range", "true", "false", "none", "not", "and", "or", "in", "is", "if", "else",
 })  # fmt: skip
+_NO_NODE: Final = "there is no node {}"
 
 
 def problems(spec: Spec) -> Iterator[Problem]:
@@ -110,7 +112,8 @@ def _node_templates(node: Node, nodes: Sequence[Node], before: frozenset[str], h
         message = f"{node.name} comes after several nodes that make texts: {', '.join(writers)}"
         yield Problem((*here, "input"), message, f"say which, like: {writers[0]}.text")
     for where, source, names in sources:
-        yield from _unknown(source, names, before, (*here, *where), f"{node.name} does not come after {{}}")
+        says = f"{node.name} does not come after {{}}"
+        yield from _unknown(source, names, (before, [other.name for other in nodes]), (*here, *where), says)
 
 
 def _output(output: Any, known: Mapping[str, Node], here: Path, used: set[str]) -> Iterator[Problem]:
@@ -122,19 +125,28 @@ def _output(output: Any, known: Mapping[str, Node], here: Path, used: set[str]) 
         for index, value in enumerate(output):
             yield from _output(value, known, (*here, index), used)
     elif isinstance(output, str):
-        found = list(_unknown(output, names_in_expression, frozenset(known), here, "there is no node {}"))
+        found = list(_unknown(output, names_in_expression, (known, known), here, _NO_NODE))
         yield from found
         if not found:
             used |= names_in_expression(output) & known.keys()
 
 
 def _unknown(
-    source: str, names: Callable[[str], frozenset[str]], allowed: frozenset[str], path: Path, says: str
+    source: str,
+    names: Callable[[str], frozenset[str]],
+    nodes: tuple[Collection[str], Collection[str]],
+    path: Path,
+    says: str,
 ) -> Iterator[Problem]:
+    """Names in a template that it cannot have: of the nodes it may use the first, and the second are all."""
+    allowed, all_nodes = nodes
     try:
         asked = names(source)
     except TemplateRefusedError as error:
         yield Problem(path, str(error))
         return
-    for name in sorted(asked - allowed - {REQUEST}):
-        yield Problem(path, says.format(name), f"known here: {', '.join((REQUEST, *sorted(allowed)))}")
+    for name in sorted(asked - {REQUEST, *allowed}):
+        message = (says if name in all_nodes else _NO_NODE).format(name)
+        close = difflib.get_close_matches(name, (REQUEST, *allowed), n=1) if name not in all_nodes else ()
+        known = f"known here: {', '.join((REQUEST, *sorted(allowed)))}"
+        yield Problem(path, message, f"did you mean {close[0]}?" if close else known)

@@ -51,10 +51,12 @@ _METADATA: Final[dict[str, tuple[Any, ...]]] = {
     "name": (None, "", "A", "a_b", "a.b", "1a", "-a", "x" * 47, "x" * 48, "a\n", 5, "\u00e9"),
     "labels": (None, [], *({key: "x"} for key in _KEYS), *({"a": value} for value in _LABELS)),
     "annotations": ("a", *({key: "x"} for key in _KEYS), *({"a": value} for value in _ANNOTATIONS)),
-    "finalizers": ([], ["example.com/a"], ["a b"], "a", [1], None),
+    "finalizers": ([], ["example.com/a"], ["a b"], "a", [1], None, ["orphan", "foregroundDeletion"]),
     "ownerReferences": (
         [], None, [{}], [_OWNER], [{"kind": "Pod", "name": "a", "uid": "b"}], [{**_OWNER, "uid": ""}],
         [{**_OWNER, "foo": 1}], [{**_OWNER, "name": "a", "controller": True}, {**_OWNER, "controller": True}],
+        [{**_OWNER, "name": "b", "controller": True}, {**_OWNER, "controller": True}], [{**_OWNER, "kind": "Event"}],
+        [{**_OWNER, "apiVersion": "a/b/c"}], [{**_OWNER, "apiVersion": "a/"}],
     ),
     "creationTimestamp": (None, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5+02:00", "today", 5),
     "generation": (3, "3"),
