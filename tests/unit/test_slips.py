@@ -35,6 +35,10 @@ def policy(**fields: Any) -> Document:
     return {"policy": {"egressTo": [{"name": "a", "cidr": "10.0.0.0/8"}], **fields}}
 
 
+def containers(name: str, **fields: Any) -> Document:
+    return {"podTemplate": {"spec": {"containers": [{"name": name, **fields}]}}}
+
+
 def environment(name: str, **fields: Any) -> Document:
     return {**GPU, "environment": [{"name": name, **fields}]}
 
@@ -119,6 +123,30 @@ SECRET: Document = {"secretKeyRef": {"name": "a", "key": "b"}}
             pipeline(network=policy()),
             pipeline(network=policy(egress="Closed")),
             "network.policy.egressTo has no effect while network.policy.egress is Open",
+        ),
+        (
+            pipeline(openai(model()), network={"policy": {"egress": "Closed"}}),
+            pipeline(openai(model()), network=policy(egress="Closed")),
+            "models[0].source.huggingFace cannot be downloaded: network.policy.egress is Closed.",
+        ),
+        (
+            pipeline(openai(model()), network={"policy": {"egress": "Closed"}}),
+            pipeline(
+                openai(model()),
+                network={"policy": {"egress": "Closed"}},
+                ray={"environment": [{"name": "HF_HUB_OFFLINE", "value": "1"}]},
+            ),
+            "If it is cached, set HF_HUB_OFFLINE.",
+        ),
+        (
+            pipeline(head=containers("ray")),
+            pipeline(head=containers("ray-head")),
+            "spec.head.podTemplate adds a container ray without an image: Ray's container is ray-head here.",
+        ),
+        (
+            pipeline(workerDefaults=containers("ray-head")),
+            pipeline(workerDefaults=containers("ray", image="busybox")),
+            "spec.workerDefaults.podTemplate adds a container ray-head without an image",
         ),
     ],
 )

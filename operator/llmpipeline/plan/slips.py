@@ -10,12 +10,14 @@ from llmpipeline.api.deployment import Deployment, Resources
 from llmpipeline.api.generate import EngineModel
 from llmpipeline.api.graph import GenerateNode
 from llmpipeline.api.image import image_of
-from llmpipeline.api.model_source import Engine, ModelSource
+from llmpipeline.api.model_source import Engine, HuggingFace, ModelSource
 from llmpipeline.api.openai import OpenAIModel
 from llmpipeline.api.pipeline import Spec
+from llmpipeline.api.pods import PodSettings
 from llmpipeline.api.quantity import amount
-from llmpipeline.api.ray_cluster import PodResources
+from llmpipeline.api.ray_cluster import Head, PodResources
 from llmpipeline.api.traffic_split import TrafficSplit
+from llmpipeline.kuberay.conventions import HEAD_CONTAINER, WORKER_CONTAINER
 from llmpipeline.problems import Path, format_path
 
 _VERSION: Final = re.compile(r"v?([0-9]+\.[0-9]+\.[0-9]+)(?![0-9.])")
@@ -25,6 +27,9 @@ _PLACEHOLDER: Final = re.compile(r"\{\s*[A-Za-z_][A-Za-z0-9_.]*\s*\}")
 _TOKENS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 # A longer one is no argument that somebody misspelled.
 _LONGEST_NAME: Final = 64
+_OFFLINE: Final = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+# What people call it who know KubeRay's samples or other operators.
+_RAY_CONTAINERS: Final = ("ray", "head", "worker")
 _ROOT: Final[Path] = ("spec",)
 
 
@@ -145,6 +150,33 @@ def _egress(spec: Spec) -> Iterator[str]:
     policy = spec.network.policy if spec.network else None
     if policy and policy.egress_to and policy.egress == "Open":
         yield "network.policy.egressTo has no effect while network.policy.egress is Open: set egress: Closed."
+    is_offline = any(it.name in _OFFLINE for it in spec.ray.environment)
+    hub = [model.at for model in parts(spec, HuggingFace, _ROOT)]
+    if policy and policy.egress == "Closed" and not policy.egress_to and hub and not is_offline:
+        closed = "network.policy.egress is Closed"
+        yield f"{_listed(hub)} cannot be downloaded: {closed}. If it is cached, set HF_HUB_OFFLINE."
+
+
+def _containers(spec: Spec) -> Iterator[str]:
+    """Containers that were meant to be Ray's, which have another name."""
+    for pods in parts(spec, PodSettings, _ROOT):
+        right = HEAD_CONTAINER if isinstance(pods.value, Head) else WORKER_CONTAINER
+        for container in _given_containers(pods.value.pod_template or {}):
+            name = container.get("name")
+            if (
+                name in (*_RAY_CONTAINERS, HEAD_CONTAINER, WORKER_CONTAINER)
+                and name != right
+                and "image" not in container
+            ):
+                place = format_path((*pods.at, "podTemplate"))
+                yield f"{place} adds a container {name} without an image: Ray's container is {right} here."
+                return
+
+
+def _given_containers(template: dict[str, object]) -> list[dict[str, object]]:
+    spec = template.get("spec")
+    containers = spec.get("containers") if isinstance(spec, dict) else None
+    return [item for item in containers if isinstance(item, dict)] if isinstance(containers, list) else []
 
 
 def _listed(places: Sequence[Path]) -> str:
@@ -165,4 +197,5 @@ _ALL: Final[tuple[Callable[[Spec], Iterator[str]], ...]] = (
     _runtime_environments,
     _import_paths,
     _egress,
+    _containers,
 )
