@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from llmpipeline.cli.kubectl_yaml import UnreadableError, line_of, nodes_of, value_of
 
@@ -99,6 +100,14 @@ def test_keys_become_strings() -> None:
 )
 def test_merges(text: str, value: Any) -> None:
     assert read(text) == value
+
+
+def test_json_may_write_a_character_as_two_escapes() -> None:
+    written = json.dumps({"smile": "\U0001f642"})
+    assert "ud83d" in written
+    assert read(written) == {"smile": "\U0001f642"}
+    with pytest.raises(yaml.YAMLError):
+        read(f"[{written}]")
 
 
 def test_a_line_is_found_by_the_key_as_it_is_read() -> None:

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from llmpipeline.api.base import Model
-from llmpipeline.api.remedies import model_in
+from llmpipeline.api.base import Model, model_in
 from llmpipeline.problems import Path, Problem
 
 

@@ -2,13 +2,11 @@
 
 import difflib
 import re
-from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from llmpipeline.api.base import Model
+from llmpipeline.api.base import Model, model_in
 from llmpipeline.api.other_names import EXAMPLES, HINTS, HUB
 from llmpipeline.problems import Path
 
@@ -55,18 +53,6 @@ def written_like(path: Path, given: str) -> str:
     if name in ("uri", "path") and given.startswith(HUB):
         return "for the Hugging Face hub use huggingFace.repository"
     return f"write it like {EXAMPLES[name]}" if name in EXAMPLES else ""
-
-
-def model_in(annotation: Any) -> type[Model] | None:
-    """The model that a field holds, directly, in a list or optionally."""
-    return next(_models_in(annotation), None)
-
-
-def _models_in(annotation: Any) -> Iterator[type[Model]]:
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _models_in(argument)
 
 
 def _fields_at(path: Path, root: type[Model]) -> list[str]:

@@ -6,6 +6,7 @@ Source: https://github.com/yaml/go-yaml/blob/v2.4.0/resolve.go and https://githu
 """
 
 import base64
+import json
 import re
 from decimal import Decimal
 from typing import Any, Final
@@ -28,6 +29,7 @@ _INTEGER: Final = re.compile(
     r"(?P<sign>[-+]?)(0[xX](?P<hex>[0-9a-fA-F]+)|0[oO]?(?P<octal>[0-7]+)|0[bB](?P<binary>[01]+)|(?P<decimal>0|[1-9][0-9]*))"
 )
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_PAIR: Final = re.compile(r"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _BASES: Final = {"hex": 16, "octal": 8, "binary": 2, "decimal": 10}
 # From here on Go writes a float with an exponent, and a reader of the JSON sees that it is one.
 _LARGEST_WHOLE: Final = 1e21
@@ -58,6 +60,9 @@ def nodes_of(text: str) -> list[yaml.Node | None]:
         yaml.YAMLError: It is no YAML.
         RecursionError: It is nested too deep.
     """
+    if text.lstrip().startswith("{"):
+        # kubectl reads it as JSON, where two escapes may be one character; in YAML they are an error.
+        text = _PAIR.sub(lambda pair: json.loads(f'"{pair[0]}"'), text)
     return list(yaml.compose_all(text, _Loader))
 
 
