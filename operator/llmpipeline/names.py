@@ -53,6 +53,9 @@ ANNOTATION_LAST_EDIT: Final = f"{GROUP}/last-edit"
 
 SERVE_PORT: Final = 8000
 
+# What `pip install` calls this package. `llmpipeline` alone is somebody else's on the Python Package Index.
+DISTRIBUTION: Final = "llmpipeline-kuberay"
+
 
 # DNS subdomains, which the names of objects are. A name in a status is input: it may be anything.
 _OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

@@ -95,7 +95,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, *documents: Document, failure: Excepti
             which = object_of(manifest)
             metadata = {**manifest["metadata"], "annotations": {names.ANNOTATION_DIGEST: digest(manifest)}}
             cluster.objects[which.kind, which.key] = {**manifest, "metadata": metadata}
-    monkeypatch.setattr(client, "connect", lambda: cluster)
+    monkeypatch.setattr(client, "connect", lambda **_: cluster)
     return cluster
 
 

@@ -457,7 +457,7 @@ class TestCommand:
 
     @staticmethod
     def run(monkeypatch: pytest.MonkeyPatch, found: list[Finding], *args: str, color: bool = False) -> Any:
-        monkeypatch.setattr(command, "examine", lambda namespace, user: found)
+        monkeypatch.setattr(command, "examine", lambda namespace, user, context: found)
         return CliRunner().invoke(main, ["doctor", *args], color=color)
 
     def test_a_table(self, monkeypatch: pytest.MonkeyPatch) -> None:

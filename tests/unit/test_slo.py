@@ -172,7 +172,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         yield FakeCluster()
 
     monkeypatch.setattr("llmpipeline.cluster.client.connect", connect)
-    monkeypatch.setattr("llmpipeline.cluster.client.default_namespace", lambda _: "ml")
+    monkeypatch.setattr("llmpipeline.cluster.kubeconfig.default_namespace", lambda _: "ml")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("LLMPIPELINE_PROMETHEUS", raising=False)
     return there

@@ -1,13 +1,24 @@
 """Asking the cluster from a command."""
 
 import asyncio
+import importlib.util
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
+from llmpipeline import names
+from llmpipeline.cli.options import UNREACHABLE, fail
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
 
 _Answer = TypeVar("_Answer")
 _SECONDS: Final = 60.0
+_NEEDED: Final = ("kubernetes", "aiohttp", "google")
+
+
+def require_client() -> None:
+    """Ends the program if what asks a cluster is not installed: the tool alone works without it."""
+    if any(importlib.util.find_spec(package) is None for package in _NEEDED):
+        extra = f'"{names.DISTRIBUTION}[cluster]"'
+        fail(f"the Kubernetes client is not installed, which this command needs; pip install {extra}", UNREACHABLE)
 
 
 def ask(question: Coroutine[Any, Any, _Answer]) -> _Answer:

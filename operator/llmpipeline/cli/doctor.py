@@ -7,7 +7,8 @@ from typing import Final
 
 import click
 
-from llmpipeline.cli.connection import ask
+from llmpipeline.cli.cluster_options import CLUSTER
+from llmpipeline.cli.connection import ask, require_client
 from llmpipeline.cli.options import NEGATIVE, OUTPUT, UNREACHABLE, as_json, command, fail, wants_colour
 from llmpipeline.cluster.errors import Unreachable
 from llmpipeline.doctor.types import Finding
@@ -23,15 +24,17 @@ _COLOURS: Final = {"Ok": "green", "Warning": "yellow", "Problem": "red", "Unknow
 )
 @click.option("-n", "--namespace", help="Ask whether pipelines can run in this namespace alone. Default: all.")
 @click.option("--as", "user", metavar="USER", help="Ask for this user's rights, like the operator's service account.")
+@CLUSTER
 @OUTPUT
-def doctor(namespace: str | None, user: str | None, output: str) -> None:
+def doctor(namespace: str | None, context: str | None, user: str | None, output: str) -> None:
     """Report whether this cluster can run pipelines, and what to do if it cannot. Nothing is changed.
 
     The cluster is the one of the kubeconfig (KUBECONFIG) or, in a Pod, its own. The exit code is 1 if there is a
     problem, and 3 if the cluster cannot be reached.
     """
+    require_client()
     try:
-        findings = examine(namespace, user)
+        findings = examine(namespace, user, context)
     except Unreachable as unreachable:
         fail(str(unreachable), UNREACHABLE)
     text = as_json([asdict(finding) for finding in findings]) if output == "json" else as_table(findings)
@@ -40,21 +43,21 @@ def doctor(namespace: str | None, user: str | None, output: str) -> None:
         sys.exit(NEGATIVE)
 
 
-def examine(namespace: str | None, user: str | None) -> list[Finding]:
+def examine(namespace: str | None, user: str | None, context: str | None = None) -> list[Finding]:
     """What is found in the cluster.
 
     Raises:
         Unreachable: The cluster does not answer.
     """
-    return ask(_examine(namespace, user))
+    return ask(_examine(namespace, user, context))
 
 
-async def _examine(namespace: str | None, user: str | None) -> list[Finding]:
+async def _examine(namespace: str | None, user: str | None, context: str | None) -> list[Finding]:
     from llmpipeline.cluster.client import connect
     from llmpipeline.cluster.facts import read_facts
     from llmpipeline.doctor.diagnose import diagnose
 
-    async with connect() as cluster:
+    async with connect(context=context) as cluster:
         return diagnose(await read_facts(cluster, namespace, user))
 
 

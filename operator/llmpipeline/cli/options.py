@@ -8,7 +8,9 @@ from functools import wraps
 from typing import Any, Final, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
+from llmpipeline import names
 from llmpipeline.cli.documents import LoadedPipeline, read_pipelines
 from llmpipeline.render.platform import DEFAULT, Platform, wrong_with
 
@@ -19,15 +21,61 @@ UNREACHABLE: Final = 3
 # Ctrl-C, as a shell reports it:
 INTERRUPTED: Final = 130
 
-FILES: Final = click.option(
+
+def completed_file(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Leaves it to the shell, which knows its files best."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _one_namespace(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not names.is_object_name(value):
+        raise click.BadParameter(f"{value!r} cannot be the name of a namespace.")
+    return value
+
+
+_OPTION_FILES: Final = click.option(
     "-f",
     "--filename",
-    "files",
+    "options",
     multiple=True,
-    required=True,
     metavar="FILE",
-    help="A file, a folder, or - for standard input. May be given several times.",
+    shell_complete=completed_file,
+    help="A file, a folder, or - for standard input, like the arguments. May be given several times.",
 )
+_ARGUMENT_FILES: Final = click.argument(
+    "arguments", nargs=-1, metavar="[FILE]...", type=click.UNPROCESSED, shell_complete=completed_file
+)
+# Of commands that read files.
+NAMESPACE: Final = click.option(
+    "-n",
+    "--namespace",
+    callback=_one_namespace,
+    help="The namespace of pipelines whose file names none, as `kubectl apply -n` takes it.",
+)
+# Of commands that ask for one pipeline.
+PIPELINE_NAMESPACE: Final = click.option(
+    "-n",
+    "--namespace",
+    callback=_one_namespace,
+    help="The pipeline's namespace. Default: that of the kubeconfig's context.",
+)
+
+
+def FILES(function: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802  # named like the other options
+    """Files as arguments and by -f; the command gets both as `files`, at least one."""
+
+    @wraps(function)
+    def made(*, options: tuple[str, ...], arguments: tuple[str, ...], **given: Any) -> Any:
+        files = (*options, *arguments)
+        if not files:
+            raise click.UsageError("name a FILE, a folder, or - for standard input.")
+        if files.count("-") > 1:
+            raise click.UsageError("standard input (-) can be read once.")
+        return function(files=files, **given)
+
+    return _OPTION_FILES(_ARGUMENT_FILES(made))
+
+
 OUTPUT: Final = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Format of the result."
 )

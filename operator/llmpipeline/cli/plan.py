@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmpipeline import desired
-from llmpipeline.cli.connection import ask
+from llmpipeline.cli.cluster_options import CLUSTER
+from llmpipeline.cli.connection import ask, require_client
 from llmpipeline.cli.documents import LoadedPipeline
 from llmpipeline.cli.options import (
     FILES,
+    NAMESPACE,
     NEGATIVE,
     OUTPUT,
     PLATFORM,
@@ -59,7 +61,8 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
 
 
 @command(
-    "llmpipeline plan -f pipeline.yaml",
+    "llmpipeline plan pipeline.yaml",
+    "llmpipeline plan -n ml --context production pipelines/",
     "git show HEAD:pipeline.yaml | llmpipeline plan -f pipeline.yaml --from - -o json",
     "llmpipeline plan -f pipeline.yaml --fail-on NewCluster,Interruption",
 )
@@ -73,10 +76,14 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
     metavar="EFFECT",
     help=f"Exit with 1 if a pipeline has this effect. May be given several times, or with commas: {', '.join(WORDS)}.",
 )
+@NAMESPACE
+@CLUSTER
 @OUTPUT
 @PLATFORM
 def plan(
     files: tuple[str, ...],
+    namespace: str | None,
+    context: str | None,
     former: str | None,
     fail_on: set[str],
     output: str,
@@ -86,14 +93,20 @@ def plan(
 
     A pipeline is compared with its version in OLD, which is a file, a folder, or - for standard input. One that is in
     OLD alone is reported as deleted. Without --from a pipeline is compared with its RayService in the cluster of the
-    kubeconfig (KUBECONFIG); if the file names no namespace, in that of the context. The exit code is 3 if the cluster
+    kubeconfig (KUBECONFIG); if neither the file nor -n names a namespace, in
+    that of the context. The exit code is 3 if the cluster
     cannot be reached.
     """
+    if former == "-" and "-" in files:
+        raise click.UsageError("standard input (-) can be read once: name a file for --from or for the pipelines.")
     try:
         if former:
-            edits = edits_from_files(load_or_exit(files, platform=platform), load_or_exit((former,), platform=platform))
+            new, old = (load_or_exit(which, namespace or "", platform) for which in (files, (former,)))
+            edits = edits_from_files(new, old)
         else:
-            edits = edits_from_cluster(load_or_exit(files, _namespace(), platform), platform)
+            edits = edits_from_cluster(
+                load_or_exit(files, namespace or _namespace(context), platform), platform, context
+            )
     except Unreachable as unreachable:
         fail(str(unreachable), UNREACHABLE)
     text = as_json([as_object(edit) for edit in edits]) if output == "json" else as_table(edits)
@@ -115,13 +128,15 @@ def edits_from_files(loaded: Sequence[LoadedPipeline], former: Sequence[LoadedPi
     ]
 
 
-def edits_from_cluster(loaded: Sequence[LoadedPipeline], platform: Platform = DEFAULT) -> list[PlannedEdit]:
+def edits_from_cluster(
+    loaded: Sequence[LoadedPipeline], platform: Platform = DEFAULT, context: str | None = None
+) -> list[PlannedEdit]:
     """Compares pipelines with the RayServices in the cluster.
 
     Raises:
         Unreachable: The cluster does not answer.
     """
-    live = ask(_live([pipeline.desired for pipeline in loaded]))
+    live = ask(_live([pipeline.desired for pipeline in loaded], context))
     return [_edit_of(pipeline, live[pipeline.key], platform) for pipeline in loaded]
 
 
@@ -134,17 +149,18 @@ def _failed(edits: Sequence[PlannedEdit], words: set[str]) -> list[str]:
     ]
 
 
-def _namespace() -> str:
-    from llmpipeline.cluster.client import default_namespace
+def _namespace(context: str | None) -> str:
+    require_client()
+    from llmpipeline.cluster.kubeconfig import default_namespace
 
-    return default_namespace()
+    return default_namespace(context)
 
 
-async def _live(wanted: Sequence[Desired]) -> "dict[Key, Preview]":
+async def _live(wanted: Sequence[Desired], context: str | None) -> "dict[Key, Preview]":
     from llmpipeline.cluster.client import connect
     from llmpipeline.cluster.preview import preview
 
-    async with connect() as cluster:
+    async with connect(context=context) as cluster:
         return {pipelines.key_of(one): await preview(cluster, one) for one in wanted}
 
 

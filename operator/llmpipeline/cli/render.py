@@ -5,22 +5,24 @@ from typing import Any
 
 import click
 
-from llmpipeline.cli.options import FILES, PLATFORM, command, load_or_exit
+from llmpipeline.cli.options import FILES, NAMESPACE, PLATFORM, command, load_or_exit
 from llmpipeline.cli.yaml_output import manifests_as_yaml
 from llmpipeline.render.platform import Platform
 
 
 @command(
-    "llmpipeline render -f manifests/samples/quickstart.yaml",
+    "llmpipeline render pipeline.yaml",
+    "llmpipeline render -n ml pipelines/",
     "kubectl get llmp reviews -o yaml | llmpipeline render -f -",
 )
 @FILES
+@NAMESPACE
 @PLATFORM
-def render(files: tuple[str, ...], platform: Platform) -> None:
+def render(files: tuple[str, ...], namespace: str | None, platform: Platform) -> None:
     """Print the manifests that the operator would apply. No cluster is asked.
 
     The owner reference holds the pipeline's UID, which only a cluster gives: render one read from there to see it.
     """
-    loaded = load_or_exit(files, platform=platform)
+    loaded = load_or_exit(files, namespace or "", platform)
     rendered: Sequence[dict[str, Any]] = [manifest for one in loaded for manifest in one.desired.manifests]
     click.echo(manifests_as_yaml(rendered), nl=False)

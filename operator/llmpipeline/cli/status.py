@@ -13,8 +13,20 @@ from click.core import ParameterSource
 from llmpipeline import conditions, names
 from llmpipeline.api.status import Status
 from llmpipeline.cli import slo as objectives
-from llmpipeline.cli.connection import why
-from llmpipeline.cli.options import INTERRUPTED, NEGATIVE, OUTPUT, UNREACHABLE, as_json, command, fail, wants_colour
+from llmpipeline.cli.cluster_options import CLUSTER
+from llmpipeline.cli.connection import require_client, why
+from llmpipeline.cli.duration import POSITIVE_SECONDS
+from llmpipeline.cli.options import (
+    INTERRUPTED,
+    NEGATIVE,
+    OUTPUT,
+    PIPELINE_NAMESPACE,
+    UNREACHABLE,
+    as_json,
+    command,
+    fail,
+    wants_colour,
+)
 from llmpipeline.cli.pipeline_name import complete, plain
 from llmpipeline.cli.status_text import as_table, as_text, in_a_line, is_current
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
@@ -31,15 +43,15 @@ Say = Callable[[str], None]
     "llmpipeline status                                # every pipeline of this namespace",
     "llmpipeline status -A                             # and of all others",
     "llmpipeline status reviews -n ml --watch",
-    "llmpipeline status reviews --wait 600 && curl ...",
+    "llmpipeline status reviews --wait 10m && curl ...",
     "llmpipeline status chat --slo --prometheus http://localhost:9090",
 )
 @click.argument("name", required=False, shell_complete=complete)
-@click.option("-n", "--namespace", help="The pipeline's namespace. Default: that of the kubeconfig's context.")
+@PIPELINE_NAMESPACE
 @click.option("-A", "--all-namespaces", is_flag=True, help="The pipelines of all namespaces.")
-@click.option("--context", help="The context of the kubeconfig. Default: its current context.")
+@CLUSTER
 @click.option("-w", "--watch", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
-@click.option("--wait", "seconds", type=click.IntRange(1), help="Wait at most so many seconds for the condition.")
+@click.option("--wait", "seconds", type=POSITIVE_SECONDS, help="Wait at most so long for the condition: 600, 10m, 1h.")
 @click.option(
     "--wait-for",
     "condition",
@@ -93,7 +105,8 @@ def status(
         prometheus = objectives.checked(prometheus, window)
     elif _is_given("prometheus", "window"):
         raise click.UsageError("--prometheus and --window need --slo")
-    from llmpipeline.cluster.client import default_namespace
+    require_client()
+    from llmpipeline.cluster.kubeconfig import default_namespace
 
     where = None if all_namespaces else namespace or default_namespace(context)
     try:

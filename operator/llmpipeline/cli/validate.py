@@ -7,16 +7,21 @@ from typing import Any
 import click
 
 from llmpipeline.cli.documents import LoadedPipeline, LocatedProblem, read_pipelines
-from llmpipeline.cli.options import FILES, NEGATIVE, OUTPUT, as_json, command
+from llmpipeline.cli.options import FILES, NAMESPACE, NEGATIVE, OUTPUT, as_json, command
 from llmpipeline.problems import format_path
 
 
-@command("llmpipeline validate -f pipeline.yaml", "llmpipeline validate -f manifests/ -o json")
+@command(
+    "llmpipeline validate pipeline.yaml pipelines/",
+    "helm template . | llmpipeline validate -f - -n ml",
+    "llmpipeline validate pipelines/ -o json",
+)
 @FILES
+@NAMESPACE
 @OUTPUT
-def validate(files: tuple[str, ...], output: str) -> None:
+def validate(files: tuple[str, ...], namespace: str | None, output: str) -> None:
     """Report all that the API server and the operator would reject. No cluster is asked."""
-    sound, problems = read_pipelines(files)
+    sound, problems = read_pipelines(files, namespace or "")
     if output == "json":
         click.echo(as_json(list(_objects(problems))))
     else:

@@ -9,12 +9,10 @@ import json
 import math
 import os
 import re
-import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import (
     ClientError,
@@ -26,18 +24,19 @@ from aiohttp import (
 )
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.config import ConfigException, list_kube_config_contexts, load_config, load_kube_config
 from kubernetes.aio.dynamic import DynamicClient
-from prometheus_client import Counter
 
 from llmpipeline import names
+from llmpipeline.cluster import kubeconfig
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
 from llmpipeline.cluster.metadata import MEDIA_TYPE, Frames, Metadata, Page, WatchEvent, decode_object, decode_page
 from llmpipeline.cluster.paths import collection_of, path_of
 from llmpipeline.kuberay.conventions import LABEL_CLUSTER
 from llmpipeline.names import Key, Manifest
 
-_POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+if TYPE_CHECKING:  # the operator alone counts
+    from prometheus_client import Counter
+
 _PAGE: Final = 500
 _CONNECT_SECONDS: Final = 5.0
 # For a whole request. A webhook that hangs answers after 10 s by default, and at the latest after 30 s.
@@ -103,7 +102,7 @@ class Cluster:
         self._seconds_to_write = seconds_to_write or (lambda: math.inf)
         self._count: Callable[[str, int], None] = lambda _verb, _code: None
 
-    def count_requests(self, counter: Counter) -> None:
+    def count_requests(self, counter: "Counter") -> None:
         """Has each request counted, by verb and status code; 0 if there was no answer."""
         self._count = lambda verb, code: counter.labels(verb, str(code)).inc()
 
@@ -424,45 +423,28 @@ def _errors(count: Callable[[int], None]) -> Iterator[None]:
         raise Unreachable((str(error) or type(error).__name__).splitlines()[0]) from error
 
 
-def default_namespace(context: str | None = None) -> str:
-    """The namespace that kubectl would take: that of the kubeconfig's context, or in a Pod its own; else `default`."""
-    named = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
-    if not any(Path(file).exists() for file in named.split(os.pathsep)):
-        return _POD_NAMESPACE.read_text() if _POD_NAMESPACE.exists() else "default"
-    try:
-        contexts, active = list_kube_config_contexts(config_file=named)
-    except (ConfigException, TypeError):  # the client takes an empty file for a dict
-        return "default"
-    chosen = next((it for it in contexts if it["name"] == context), active)
-    return str(chosen["context"].get("namespace") or "default")
-
-
 @asynccontextmanager
 async def connect(
     seconds_to_write: Callable[[], float] | None = None, *, context: str | None = None
 ) -> AsyncIterator[Cluster]:
-    """A connection by the kubeconfig (KUBECONFIG, ~/.kube/config) or, in a Pod, its service account.
+    """A connection to the cluster that is meant.
 
     Args:
         seconds_to_write: As `Cluster` takes it.
-        context: That of the kubeconfig; None: the current one, or in a Pod the service account.
+        context: As `kubeconfig.load` takes it.
 
     Raises:
-        Unreachable: There is neither.
+        Unreachable: There is neither a kubeconfig nor a service account, or it cannot be used.
     """
     configuration = Configuration()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns in every Pod that there is no kubeconfig
-        try:
-            if context:
-                await load_kube_config(client_configuration=configuration, context=context)
-            else:
-                await load_config(client_configuration=configuration)
-        except ConfigException as error:
-            raise Unreachable(f"no cluster to connect to: {error}; set KUBECONFIG") from error
+    await kubeconfig.load(configuration, context)
     # Else aiohttp looks for a netrc file before each request, in a thread. Proxies come from the environment too.
     configuration.client_session_kwargs = {"trust_env": any(os.environ.get(name) for name in _PROXIES)}
-    async with ApiClient(configuration) as client:
+    try:
+        made = ApiClient(configuration)
+    except (OSError, ValueError) as error:  # it reads the certificates
+        raise Unreachable(f"no cluster to connect to: the certificates cannot be used: {error}") from error
+    async with made as client:
         yield Cluster(DynamicClient(client), seconds_to_write)
 
 
