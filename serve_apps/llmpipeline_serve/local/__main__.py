@@ -94,7 +94,7 @@ class Runner:
         self._progress.say("starting Serve")
         deployer.put(adapted.serve_config)
         self._deployed = True
-        wait_until_running(deployer, [app.name for app in self._apps], self._url, self._progress)
+        wait_until_running(deployer, [app.name for app in self._apps], self._url, self._progress, job.timeout)
         self._progress.say("every app runs")
         if job.check:
             return self._check()

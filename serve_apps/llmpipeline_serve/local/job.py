@@ -36,6 +36,8 @@ class Job(BaseModel):
     port: int = Field(ge=1, le=65535)
     tiny_models: bool = False
     check: bool = False
+    timeout: int = Field(default=0, ge=0)
+    """Seconds until every app must run, from the start; 0: no limit."""
     variables: dict[str, str] = {}
     """Environment variables of Ray and all below it, as the Ray Pods have them."""
 
