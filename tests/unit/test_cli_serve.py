@@ -134,7 +134,7 @@ def test_times_that_are_none(time: str, run: Callable[..., tuple[Result, dict[st
 def test_without_ray_the_package_is_named(
     run: Callable[..., tuple[Result, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("llmpipeline.cli.connection.importlib.util.find_spec", lambda _: None)
     result, job = run()
     # The name llmpipeline alone is somebody else's on the package index.
     assert (result.exit_code, job, '"llmpipeline-kuberay[local]"' in result.stderr) == (3, {}, True)

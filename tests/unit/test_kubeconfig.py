@@ -87,6 +87,19 @@ def test_several_files_are_merged_and_missing_ones_passed_over(
         assert "Cannot connect to host 127.0.0.1:1" in status().stderr
 
 
+def test_the_first_current_context_counts(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with kubectl; the client would take the last."""
+    file.write_text(yaml.safe_dump(config()))
+    other = config("https://127.0.0.1:3")
+    other["contexts"][0] = {"name": "d", "context": {"cluster": "k2", "user": "u", "namespace": "search"}}
+    other["clusters"][0]["name"], other["current-context"] = "k2", "d"
+    (tmp_path / "other").write_text(yaml.safe_dump(other))
+    monkeypatch.setenv("KUBECONFIG", f"{file}:{tmp_path / 'other'}")
+    assert (default_namespace(), default_namespace("d")) == ("ml", "search")
+    assert "127.0.0.1:1" in status().stderr
+    assert "127.0.0.1:3" in status("--context", "d").stderr
+
+
 def test_a_context_that_is_not_there(file: Path) -> None:
     file.write_text(yaml.safe_dump(config()))
     result = status("--context", "nowhere")
@@ -101,7 +114,9 @@ def test_an_option_names_the_file(file: Path, tmp_path: Path) -> None:
         assert (result.exit_code, "127.0.0.1:2" in result.stderr) == (3, True), command
 
 
-@pytest.mark.parametrize("command", [["doctor"], ["status"], ["open", "x"], ["logs", "x"], ["plan", "x.yaml"]])
+@pytest.mark.parametrize(
+    "command", [["doctor"], ["status"], ["open", "x"], ["logs", "x"], ["plan", "x.yaml"], ["operator"]]
+)
 def test_without_the_client_the_package_is_named(
     command: list[str], file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,4 +124,5 @@ def test_without_the_client_the_package_is_named(
     CliRunner().invoke(main, ["init", "chat", "x.yaml"])
     monkeypatch.setattr("llmpipeline.cli.connection.importlib.util.find_spec", lambda _: None)
     result = CliRunner().invoke(main, command, catch_exceptions=False)
-    assert (result.exit_code, '"llmpipeline-kuberay[cluster]"' in result.stderr) == (3, True)
+    extra = "operator" if command == ["operator"] else "cluster"
+    assert (result.exit_code, f'"llmpipeline-kuberay[{extra}]"' in result.stderr) == (3, True)

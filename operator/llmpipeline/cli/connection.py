@@ -16,9 +16,14 @@ _NEEDED: Final = ("kubernetes", "aiohttp", "google")
 
 def require_client() -> None:
     """Ends the program if what asks a cluster is not installed: the tool alone works without it."""
-    if any(importlib.util.find_spec(package) is None for package in _NEEDED):
-        extra = f'"{names.DISTRIBUTION}[cluster]"'
-        fail(f"the Kubernetes client is not installed, which this command needs; pip install {extra}", UNREACHABLE)
+    require("cluster", "the Kubernetes client", *_NEEDED)
+
+
+def require(extra: str, what: str, *packages: str) -> None:
+    """Ends the program if one of the packages is not installed, and names the extra that brings them."""
+    if any(importlib.util.find_spec(package) is None for package in packages):
+        requirement = f'"{names.DISTRIBUTION}[{extra}]"'
+        fail(f"{what} is not installed, which this command needs; pip install {requirement}", UNREACHABLE)
 
 
 def ask(question: Coroutine[Any, Any, _Answer]) -> _Answer:

@@ -7,8 +7,7 @@ from typing import Final
 import click
 
 from llmpipeline import names
-from llmpipeline.api.fields import Field, find, root, walk
-from llmpipeline.api.fields import plain as path_of
+from llmpipeline.api.fields import Field, find, plain, root, walk
 from llmpipeline.cli.columns import aligned
 from llmpipeline.cli.options import NEGATIVE, command, fail
 
@@ -64,7 +63,7 @@ def find_nearest(field: str) -> Field:
 def _text(field: Field) -> Iterator[str]:
     yield f"KIND:   {names.KIND} ({names.API_VERSION})"
     if field.path:
-        yield f"FIELD:  {path_of(field)} <{field.type}>{_marks(field)}"
+        yield f"FIELD:  {plain(field)} <{field.type}>{_marks(field)}"
     yield ""
     yield from textwrap.wrap(field.description, _WIDTH)
     if rules := field.rules:
@@ -92,5 +91,5 @@ def _marks(field: Field) -> str:
 
 
 def _tree(field: Field) -> Iterator[str]:
-    rows = [(path_of(below), below.type, "required" if below.is_required else "") for below in walk(field)]
-    yield from aligned(rows or [(path_of(field), field.type, "")])
+    rows = [(plain(below), below.type, "required" if below.is_required else "") for below in walk(field)]
+    yield from aligned(rows or [(plain(field), field.type, "")])

@@ -5,14 +5,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from llmpipeline import names
-from llmpipeline.cli.documents import LoadedPipeline, read_pipelines
 from llmpipeline.render.platform import DEFAULT, Platform, wrong_with
+
+if TYPE_CHECKING:
+    from llmpipeline.cli.documents import LoadedPipeline
 
 # Exit codes besides 0 (done) and click's own 2 (wrong usage). The input is wrong, or the answer is no:
 NEGATIVE: Final = 1
@@ -143,8 +145,11 @@ def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
     return click.command(cls=_Verbatim, epilog="".join(f"  {line}\n" for line in examples))
 
 
-def load_or_exit(files: tuple[str, ...], namespace: str = "", platform: Platform = DEFAULT) -> list[LoadedPipeline]:
+def load_or_exit(files: tuple[str, ...], namespace: str = "", platform: Platform = DEFAULT) -> "list[LoadedPipeline]":
     """The pipelines of these files; ends the program if one has a problem."""
+    # It brings the whole resource, which commands without files do not need.
+    from llmpipeline.cli.documents import read_pipelines
+
     sound, problems = read_pipelines(files, namespace, platform)
     if problems:
         fail("\n".join(str(problem) for problem in problems), NEGATIVE)

@@ -19,6 +19,7 @@ from llmpipeline.cli.options import (
     UNREACHABLE,
     as_json,
     command,
+    completed_file,
     fail,
     load_or_exit,
     wants_colour,
@@ -67,7 +68,13 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
     "llmpipeline plan -f pipeline.yaml --fail-on NewCluster,Interruption",
 )
 @FILES
-@click.option("--from", "former", metavar="OLD", help="What it is compared with. Default: what the cluster runs.")
+@click.option(
+    "--from",
+    "former",
+    metavar="OLD",
+    shell_complete=completed_file,
+    help="What it is compared with. Default: what the cluster runs.",
+)
 @click.option(
     "--fail-on",
     multiple=True,

@@ -1,6 +1,5 @@
 """The `serve` command: the way to the runner of the other package, which knows Ray and nothing of Kubernetes."""
 
-import importlib.util
 import json
 import os
 import sys
@@ -9,11 +8,11 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from llmpipeline import names
+from llmpipeline.cli.connection import require
 from llmpipeline.cli.documents import read_pipelines
 from llmpipeline.cli.duration import SECONDS
 from llmpipeline.cli.local_job import local_job
-from llmpipeline.cli.options import FILES, NEGATIVE, UNREACHABLE, command, fail, load_or_exit
+from llmpipeline.cli.options import FILES, NEGATIVE, command, fail, load_or_exit
 from llmpipeline.cli.silence import silence
 
 _RUNNER: Final = "llmpipeline_serve.local"
@@ -22,7 +21,8 @@ _RUNNER: Final = "llmpipeline_serve.local"
 def _complete_app(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The apps of the files that stand before."""
     given = context.params
-    files = (*(given.get("options") or ()), *(given.get("arguments") or ()))
+    # click leaves arguments where they are if the last option has no value yet.
+    files = (*(given.get("options") or ()), *(given.get("arguments") or ()), *context.args)
     with silence():
         sound, _ = read_pipelines(file for file in files if file != "-")
     apps = [app.name for one in sound for app in one.desired.pipeline.spec.apps]
@@ -80,9 +80,7 @@ def serve(
         )
     except LookupError as error:
         fail(str(error.args[0]), NEGATIVE)
-    if importlib.util.find_spec("ray") is None:
-        extra = f'"{names.DISTRIBUTION}[local]"'
-        fail(f"serve needs Ray and the apps' own packages on this machine; pip install {extra}", UNREACHABLE)
+    require("local", "Ray", "ray", "psutil")
     for note in made.notes:
         click.echo(note, err=True)
     _become_runner(made.job)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 from kubernetes.aio.client import Configuration
-from kubernetes.aio.config import ConfigException, list_kube_config_contexts, load_incluster_config, load_kube_config
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from llmpipeline.cluster.errors import Unreachable
 
@@ -30,21 +30,13 @@ def default_namespace(context: str | None = None) -> str:
     found = _existing()
     if not found:
         return _POD_NAMESPACE.read_text() if _POD_NAMESPACE.exists() else "default"
-    try:
-        contexts, active = list_kube_config_contexts(config_file=os.pathsep.join(found))
-        chosen = next((it for it in contexts if it["name"] == context), active)
-        return str(chosen["context"].get("namespace") or "default")
-    except Exception:  # whatever is wrong with the file, connecting says it
-        return "default"
+    known, current = _contexts(found)
+    return str(known.get(context or current, {}).get("namespace") or "default")
 
 
 def contexts() -> list[str]:
-    """The names of the contexts, for completion; none if the kubeconfig cannot be read."""
-    try:
-        found, _ = list_kube_config_contexts(config_file=os.pathsep.join(_existing()))
-        return [str(it["name"]) for it in found]
-    except Exception:
-        return []
+    """The names of the contexts; none if the kubeconfig cannot be read."""
+    return list(_contexts(_existing())[0])
 
 
 async def load(configuration: Configuration, context: str | None) -> None:
@@ -71,7 +63,9 @@ async def load(configuration: Configuration, context: str | None) -> None:
     with _warnings_of_the_client() as said:
         try:
             await load_kube_config(
-                client_configuration=configuration, config_file=os.pathsep.join(found), context=context
+                client_configuration=configuration,
+                config_file=os.pathsep.join(found),
+                context=context or _contexts(found)[1] or None,
             )
         except ConfigException as error:
             raise Unreachable(f"no cluster to connect to: the kubeconfig {shown}: {_plain(error)}") from error
@@ -101,6 +95,22 @@ def _named() -> list[str]:
 
 def _existing() -> list[str]:
     return [file for file in _named() if os.path.exists(file)]  # noqa: PTH110  # Path.exists raises on a name too long
+
+
+def _contexts(files: list[str]) -> tuple[dict[str, dict[str, Any]], str]:
+    """The contexts by name, and the name of the current one: as kubectl does, the first file that has it counts.
+
+    What is wrong with a file, connecting says.
+    """
+    known: dict[str, dict[str, Any]] = {}
+    current = ""
+    for file in files:
+        if not _fault(file):
+            content = yaml.load(Path(file).read_text(), _LOADER)
+            for item in content.get("contexts") or ():
+                known.setdefault(item["name"], item.get("context") or {})
+            current = current or str(content.get("current-context") or "")
+    return known, current
 
 
 def _fault(file: str) -> str:
