@@ -16,7 +16,7 @@ RAY := 2.60.0
 HACK := PYTHONPATH=tests $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: images image-operator image-base image-cpu image-gpu sbom scan kind-up kind-down e2e docs
+.PHONY: images image-operator image-base image-cpu image-gpu sbom release scan kind-up kind-down e2e docs
 .PHONY: help setup quickstart test test-fast test-stand-in lint format verify generate golden freeze-release lock bench bench-apps faults truth prove-changes monitoring-check dashboards control-plane control-plane-binaries clean
 
 help: ## Say what there is to make.
@@ -116,6 +116,9 @@ image-base image-cpu image-gpu: image-%:
 
 sbom: ## Write what the images hold (SPDX) into dist/sbom; builds syft, once.
 	hack/sbom.sh
+
+release: setup ## Build wheels, chart, plugin, checksums and release notes of the last commit into dist (ARGS=--images: and images).
+	$(HACK) hack/release.py $(ARGS)
 
 scan: setup ## Have the chart judged by what is here of checkov, trivy, kube-linter, polaris and kube-score.
 	$(HACK) hack/scan.py

@@ -1,4 +1,4 @@
-"""`kubectl llmp ...`: kubectl runs the program `kubectl-llmp` for it, and `kubectl_complete-llmp` to complete it.
+"""`kubectl llmp ...`: kubectl runs the program `kubectl-llmp` then, and `kubectl_complete-llmp` to complete it.
 
 kubectl reads completions as cobra prints them: a line each, then a colon and a number that says what the shell does.
 """
@@ -29,7 +29,7 @@ def complete() -> None:
 
 
 def completions(arguments: Sequence[str]) -> list[str]:
-    """The lines that kubectl reads, for the words after `kubectl llmp`, of which the last is not complete."""
+    """The lines that kubectl reads, from the words after `kubectl llmp`, of which the last is not complete."""
     *before, last = arguments or ("",)
     try:
         with silence():
