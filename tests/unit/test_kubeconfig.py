@@ -7,7 +7,9 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from llmpipeline.cli.connection import answers
 from llmpipeline.cli.main import main
+from llmpipeline.cluster.errors import Unreachable
 from llmpipeline.cluster.kubeconfig import contexts, default_namespace
 
 
@@ -126,3 +128,11 @@ def test_without_the_client_the_package_is_named(
     result = CliRunner().invoke(main, command, catch_exceptions=False)
     extra = "operator" if command == ["operator"] else "cluster"
     assert (result.exit_code, f'"llmpipeline-kuberay[{extra}]"' in result.stderr) == (3, True)
+
+
+def test_an_answer_that_breaks_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Unreachable, match=r"not that of a Kubernetes API server \(KeyError: 'items'\)"), answers():
+        raise KeyError("items")
+    monkeypatch.setenv("LLMPIPELINE_TRACEBACK", "1")
+    with pytest.raises(KeyError), answers():
+        raise KeyError("items")

@@ -153,3 +153,19 @@ def test_what_can_work_and_may_surprise_is_told(tmp_path: Path) -> None:
     assert told.exit_code == 0
     assert "newer than 2.60" in told.stderr
     assert "none of their nodes can be drained" in told.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 5000, "a\ud800b".encode(errors="surrogatepass").decode(errors="surrogateescape")]
+)
+def test_a_file_with_a_strange_name(name: str) -> None:
+    result = CliRunner().invoke(main, ["validate", name])
+    assert (result.exit_code, "cannot be read" in result.stderr) == (1, True)
+
+
+def test_a_folder_with_another_that_cannot_be_read(tmp_path: Path) -> None:
+    """As below /proc, where the system says anything."""
+    (tmp_path / "b.yaml").write_text("kind: LLMPipeline")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    result = CliRunner().invoke(main, ["validate", str(tmp_path), "/proc/self/task"])
+    assert (result.exit_code, "b.yaml:1: apiVersion: is required" in result.stderr) == (1, True)

@@ -2,7 +2,9 @@
 
 import asyncio
 import importlib.util
-from collections.abc import Coroutine
+import os
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from llmpipeline import names
@@ -11,6 +13,8 @@ from llmpipeline.cluster.errors import RequestRejected, Unreachable
 
 _Answer = TypeVar("_Answer")
 _SECONDS: Final = 60.0
+_LONGEST_REASON: Final = 200
+TRACEBACK: Final = "LLMPIPELINE_TRACEBACK"
 _NEEDED: Final = ("kubernetes", "aiohttp", "google")
 
 
@@ -26,6 +30,25 @@ def require(extra: str, what: str, *packages: str) -> None:
         fail(f"{what} is not installed, which this command needs; pip install {requirement}", UNREACHABLE)
 
 
+@contextmanager
+def answers() -> Iterator[None]:
+    """Around all that is made of a cluster's answers: what is not as Kubernetes has it may break anything.
+
+    Raises:
+        Unreachable: Instead of the error that came of it.
+    """
+    try:
+        yield
+    except (TypeError, LookupError, AttributeError, ValueError) as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        reason = " ".join(str(error).split())[:_LONGEST_REASON]
+        raise Unreachable(
+            f"its answer is not that of a Kubernetes API server ({type(error).__name__}: {reason}); "
+            f"{TRACEBACK}=1 shows where"
+        ) from error
+
+
 def ask(question: Coroutine[Any, Any, _Answer]) -> _Answer:
     """Runs what asks the cluster.
 
@@ -33,7 +56,8 @@ def ask(question: Coroutine[Any, Any, _Answer]) -> _Answer:
         Unreachable: There is no answer; the text is for the user.
     """
     try:
-        return asyncio.run(_in_time(question))
+        with answers():
+            return asyncio.run(_in_time(question))
     except (Unreachable, RequestRejected, TimeoutError) as error:
         raise Unreachable(why(error)) from error
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from llmpipeline.cli.cluster_options import CLUSTER
-from llmpipeline.cli.connection import require_client, why
+from llmpipeline.cli.connection import answers, require_client, why
 from llmpipeline.cli.log_lines import Line, in_order, parsed, printable
 from llmpipeline.cli.options import (
     INTERRUPTED,
@@ -78,7 +78,8 @@ def logs(
     key = Key(namespace or default_namespace(context), plain(name))
     show = _Printer(output)
     try:
-        asyncio.run(_run(key, context, app, show, tail=tail, follow=follow, previous=previous))
+        with answers():
+            asyncio.run(_run(key, context, app, show, tail=tail, follow=follow, previous=previous))
     except NotThere as missing:
         fail(str(missing), NEGATIVE)
     except NoLogs as error:

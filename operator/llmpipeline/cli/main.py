@@ -4,7 +4,9 @@ One module has each command, and is imported when the command is called. So `ini
 no cluster works where no client for one is installed.
 """
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Final
 
 import click
@@ -55,3 +57,7 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="llmpipeline")
 def main() -> None:
     """Serve LLM pipelines with Ray, on Kubernetes and on this machine."""
+    if isinstance(
+        sys.stdout, TextIOWrapper
+    ):  # bytes of a file name that are no text, half a surrogate pair of a status
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -12,7 +12,7 @@ import click
 
 from llmpipeline import names
 from llmpipeline.cli.cluster_options import CLUSTER
-from llmpipeline.cli.connection import require_client, why
+from llmpipeline.cli.connection import answers, require_client, why
 from llmpipeline.cli.options import INTERRUPTED, NEGATIVE, PIPELINE_NAMESPACE, UNREACHABLE, command, fail
 from llmpipeline.cli.pipeline_name import complete, plain
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
@@ -59,7 +59,8 @@ def open_command(
     default = DASHBOARD_PORT if dashboard else names.SERVE_PORT
     with _listening(default if port is None else port) as listening:
         try:
-            asyncio.run(_serve(listening, key, context, dashboard=dashboard, wants_browser=wants_browser))
+            with answers():
+                asyncio.run(_serve(listening, key, context, dashboard=dashboard, wants_browser=wants_browser))
         except NotThere as missing:
             fail(str(missing), NEGATIVE)
         except (Unreachable, RequestRejected, TimeoutError) as error:

@@ -8,7 +8,7 @@ import click
 
 from llmpipeline import desired
 from llmpipeline.cli.cluster_options import CLUSTER
-from llmpipeline.cli.connection import ask, require_client
+from llmpipeline.cli.connection import answers, ask, require_client, why
 from llmpipeline.cli.documents import LoadedPipeline
 from llmpipeline.cli.options import (
     FILES,
@@ -144,7 +144,11 @@ def edits_from_cluster(
         Unreachable: The cluster does not answer.
     """
     live = ask(_live([pipeline.desired for pipeline in loaded], context))
-    return [_edit_of(pipeline, live[pipeline.key], platform) for pipeline in loaded]
+    try:
+        with answers():
+            return [_edit_of(pipeline, live[pipeline.key], platform) for pipeline in loaded]
+    except Unreachable as error:
+        raise Unreachable(why(error)) from error
 
 
 def _failed(edits: Sequence[PlannedEdit], words: set[str]) -> list[str]:

@@ -14,7 +14,7 @@ from llmpipeline import conditions, names
 from llmpipeline.api.status import Status
 from llmpipeline.cli import slo as objectives
 from llmpipeline.cli.cluster_options import CLUSTER
-from llmpipeline.cli.connection import require_client, why
+from llmpipeline.cli.connection import answers, require_client, why
 from llmpipeline.cli.duration import POSITIVE_SECONDS
 from llmpipeline.cli.options import (
     INTERRUPTED,
@@ -110,14 +110,15 @@ def status(
 
     where = None if all_namespaces else namespace or default_namespace(context)
     try:
-        if name is not None and prometheus and slo:
-            found = asyncio.run(_read(Key(where or "", plain(name)), context))
-            code = objectives.report(found, prometheus, window, output)
-        elif name is None:
-            code = asyncio.run(_list(where, context, condition, output))
-        else:
-            key = Key(where or "", plain(name))
-            code = asyncio.run(_one(key, context, condition, output, watch=watch, seconds=seconds))
+        with answers():
+            if name is not None and prometheus and slo:
+                found = asyncio.run(_read(Key(where or "", plain(name)), context))
+                code = objectives.report(found, prometheus, window, output)
+            elif name is None:
+                code = asyncio.run(_list(where, context, condition, output))
+            else:
+                key = Key(where or "", plain(name))
+                code = asyncio.run(_one(key, context, condition, output, watch=watch, seconds=seconds))
     except (Unreachable, RequestRejected, TimeoutError) as error:
         fail(why(error), UNREACHABLE)
     except KeyboardInterrupt:

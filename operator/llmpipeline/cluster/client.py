@@ -382,6 +382,8 @@ def _decoded(raw: bytes) -> Manifest:
         answer: Manifest = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise Unreachable(f"its answer cannot be decoded as JSON: {type(error).__name__}") from error
+    if not isinstance(answer, dict):
+        raise Unreachable(f"its answer is a {type(answer).__name__} and not an object")
     return answer
 
 
