@@ -482,7 +482,7 @@ class TestCommand:
         assert json.loads(ended.output) == [{"check": "GPUs", "verdict": "Unknown", "message": "?", "remedy": "ask"}]
 
     def test_no_cluster(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def examine(namespace: str | None, user: str | None) -> list[Finding]:
+        def examine(namespace: str | None, user: str | None, context: str | None) -> list[Finding]:
             raise Unreachable("the cluster cannot be reached: no")
 
         monkeypatch.setattr(command, "examine", examine)
