@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 import yaml
@@ -233,3 +234,21 @@ def test_a_plan_from_files_takes_the_namespace_for_both(tmp_path: Path) -> None:
     old.write_text(starter("chat"))
     result = run("plan", "-n", "ml", "-", "--from", str(old), "-o", "json", given=starter("chat"))
     assert [(edit["namespace"], edit["name"]) for edit in json.loads(result.stdout)] == [("ml", "chat")]
+
+
+def test_render_as_json_is_what_it_is_as_yaml() -> None:
+    found = json.loads(run("render", "-o", "json", "-", given=starter("chat")).stdout)
+    assert (found["apiVersion"], found["kind"]) == ("v1", "List")
+    assert found["items"] == list(yaml.safe_load_all(run("render", "-", given=starter("chat")).stdout))
+
+
+def test_summaries_are_whole_at_80_columns() -> None:
+    result = CliRunner().invoke(main, ["--help"], terminal_width=80)
+    text = " ".join(result.stdout.partition("Commands:")[2].split())
+    assert "..." not in text
+    assert "Print the script that completes commands and options in a shell." in text
+
+
+def test_every_command_has_examples() -> None:
+    for name in main.list_commands(click.Context(main)):
+        assert "Examples:" in run(name, "--help").stdout, name

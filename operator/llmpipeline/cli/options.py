@@ -132,7 +132,11 @@ def PLATFORM(function: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 
 
 
 class _Verbatim(click.Command):
-    """A command whose examples keep their lines."""
+    """A command whose examples keep their lines, and whose summary is its first sentence, whatever the width."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002  # click cuts it there
+        first = " ".join((self.help or "").split("\n\n")[0].split())
+        return first.partition(". ")[0].rstrip(".") + "."
 
     def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.epilog:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from llmpipeline.cli.options import FILES, NAMESPACE, PLATFORM, command, load_or_exit
+from llmpipeline.cli.options import FILES, NAMESPACE, PLATFORM, as_json, command, load_or_exit
 from llmpipeline.cli.yaml_output import manifests_as_yaml
 from llmpipeline.render.platform import Platform
 
@@ -18,11 +18,15 @@ from llmpipeline.render.platform import Platform
 @FILES
 @NAMESPACE
 @PLATFORM
-def render(files: tuple[str, ...], namespace: str | None, platform: Platform) -> None:
-    """Print the manifests that the operator would apply. No cluster is asked.
+@click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", help="Format of the result.")
+def render(files: tuple[str, ...], namespace: str | None, platform: Platform, output: str) -> None:
+    """Print the manifests that the operator would apply. No cluster is asked. With -o json they are one List.
 
     The owner reference holds the pipeline's UID, which only a cluster gives: render one read from there to see it.
     """
     loaded = load_or_exit(files, namespace or "", platform)
     rendered: Sequence[dict[str, Any]] = [manifest for one in loaded for manifest in one.desired.manifests]
-    click.echo(manifests_as_yaml(rendered), nl=False)
+    if output == "json":
+        click.echo(as_json({"apiVersion": "v1", "kind": "List", "items": rendered}))
+    else:
+        click.echo(manifests_as_yaml(rendered), nl=False)
