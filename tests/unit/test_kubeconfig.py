@@ -1,5 +1,6 @@
 """Which cluster a command asks, and what it says of a kubeconfig that it cannot use: no traceback for any."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,12 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from llmpipeline.cli.connection import answers
+from llmpipeline.cli.connection import answers, why
 from llmpipeline.cli.main import main
-from llmpipeline.cluster.errors import Unreachable
+from llmpipeline.cluster.endpoint import missing
+from llmpipeline.cluster.errors import RequestRejected, Unreachable
 from llmpipeline.cluster.kubeconfig import contexts, default_namespace
+from llmpipeline.names import Key
 
 
 def config(server: str = "https://127.0.0.1:1", **user: Any) -> dict[str, Any]:
@@ -136,3 +139,34 @@ def test_an_answer_that_breaks_a_command(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("LLMPIPELINE_TRACEBACK", "1")
     with pytest.raises(KeyError), answers():
         raise KeyError("items")
+
+
+class Somewhere:
+    """A cluster without the pipeline that is asked for."""
+
+    def __init__(self, known: bool, elsewhere: tuple[str, ...] = ()) -> None:
+        self._known, self._elsewhere = known, elsewhere
+
+    async def knows(self, *_: str) -> bool:
+        return self._known
+
+    async def items(self, *_: str, **__: str) -> AsyncIterator[Any]:
+        for namespace in self._elsewhere:
+            yield {"metadata": {"namespace": namespace}}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "says"),
+    [
+        (Somewhere(False), "this cluster does not know llmpipelines.serving.llmpipeline.dev"),
+        (Somewhere(True), "there is no pipeline chat in namespace ml"),
+        (Somewhere(True, ("search",)), "there is one in namespace search: name it with -n"),
+    ],
+)
+async def test_why_a_pipeline_is_not_there(cluster: Any, says: str) -> None:
+    assert says in await missing(cluster, Key("ml", "chat"))
+
+
+def test_what_to_do_about_a_login_that_is_over() -> None:
+    assert why(RequestRejected(401, "Unauthorized")).endswith("(HTTP 401); log in again, or choose another --context")
+    assert why(RequestRejected(403, "forbidden")).endswith("(HTTP 403)")

@@ -167,6 +167,13 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         async def read(self, kind: str, key: Any) -> Any:
             return there.get(key.name)
 
+        async def knows(self, *_: Any) -> bool:
+            return True
+
+        async def items(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+            return
+            yield
+
     @asynccontextmanager
     async def connect(**_: Any) -> AsyncIterator[FakeCluster]:
         yield FakeCluster()

@@ -14,6 +14,7 @@ from llmpipeline.cluster.errors import RequestRejected, Unreachable
 _Answer = TypeVar("_Answer")
 _SECONDS: Final = 60.0
 _LONGEST_REASON: Final = 200
+_UNAUTHORIZED: Final = 401
 TRACEBACK: Final = "LLMPIPELINE_TRACEBACK"
 _NEEDED: Final = ("kubernetes", "aiohttp", "google")
 
@@ -65,8 +66,10 @@ def ask(question: Coroutine[Any, Any, _Answer]) -> _Answer:
 def why(error: Exception) -> str:
     """Why a request to the cluster failed, in a sentence."""
     if isinstance(error, RequestRejected):
-        return f"the cluster rejects the request: {error}"
-    text = str(error) or "it does not answer in time"
+        remedy = "; log in again, or choose another --context" if error.status == _UNAUTHORIZED else ""
+        return f"the cluster rejects the request: {error}{remedy}"
+    # What aiohttp adds to an address says nothing to a user.
+    text = (str(error) or "it does not answer in time").replace(" ssl:default ", " ")
     return text if text.startswith("no cluster") else f"the cluster cannot be reached: {text}"
 
 

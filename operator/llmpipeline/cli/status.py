@@ -148,6 +148,7 @@ async def _list(namespace: str | None, context: str | None, condition: str, outp
 
 async def _one(key: Key, context: str | None, condition: str, output: str, *, watch: bool, seconds: int | None) -> int:
     from llmpipeline.cluster.client import connect
+    from llmpipeline.cluster.endpoint import missing
 
     async with connect(context=context) as cluster:
 
@@ -158,18 +159,19 @@ async def _one(key: Key, context: str | None, condition: str, output: str, *, wa
             async for document in changes(read):
                 _show(key, document, output)
         found = await (wait(read, condition, seconds, _note) if seconds else read())
-    if found is None:
-        fail(_missing(key), NEGATIVE)
+        if found is None:
+            fail(await missing(cluster, key), NEGATIVE)
     _show(key, found, output)
     return 0 if is_true(found, condition) else NEGATIVE
 
 
 async def _read(key: Key, context: str | None) -> Manifest:
     from llmpipeline.cluster.client import connect
+    from llmpipeline.cluster.endpoint import missing
 
     async with connect(context=context) as cluster:
         found = await cluster.read(names.KIND, key)
-    return found or fail(_missing(key), NEGATIVE)
+        return found or fail(await missing(cluster, key), NEGATIVE)
 
 
 async def changes(read: Read) -> AsyncIterator[Manifest | None]:
@@ -227,13 +229,9 @@ def is_stalled(document: Manifest) -> bool:
 
 def _show(key: Key, document: Manifest | None, output: str) -> None:
     if document is None:
-        click.echo(_missing(key), err=True)
+        click.echo(f"there is no pipeline {key.name} in namespace {key.namespace}", err=True)
     else:
         _print(as_json(_described(document)) if output == "json" else as_text(document))
-
-
-def _missing(key: Key) -> str:
-    return f"there is no pipeline {key.name} in namespace {key.namespace}"
 
 
 def _described(document: Manifest) -> Manifest:
