@@ -251,6 +251,16 @@ async def test_no_line_from_before(ray: RayLogs, dashboard: Dashboard) -> None:
     await running.end()
 
 
+async def test_it_ends_with_what_reads_it(ray: RayLogs, dashboard: Dashboard) -> None:
+    def show(_line: Line) -> None:
+        raise BrokenPipeError
+
+    dashboard.start("chat", "a", "one")
+    with pytest.raises(BrokenPipeError):
+        async with asyncio.timeout(10):
+            await Following(lambda apps: apps, show, 1, print, 0.05).run(lambda: ray)
+
+
 # Lines
 
 

@@ -65,16 +65,9 @@ def local_job(
     port: int = 8000,
     timeout: int = 0,
 ) -> LocalJob:
-    """The job. `cpus` are Ray's logical ones: enough to place every replica, however few there are.
+    """The job, from the pipeline, the environment that Ray inherits, and the options of the command.
 
-    Args:
-        desired: The pipeline.
-        shell: The environment of this process, which Ray inherits.
-        apps: The apps to serve, and those that they need; empty: all.
-        tiny_models: Every model is replaced by a tiny one.
-        check: Every app is asked once.
-        port: Where to serve.
-        timeout: Seconds until every app must run; 0: no limit.
+    `cpus` are Ray's logical ones: enough to place every replica, however few there are.
 
     Raises:
         LookupError: There is no app of a name.

@@ -80,6 +80,8 @@ class Following:
             task = self._tasks.get(replica)
             if task and not task.done():
                 continue
+            if task and (error := task.exception()):  # what reads our output has ended, as `head` does
+                raise error
             if sum(not it.done() for it in self._tasks.values()) >= _MOST:
                 if is_first:
                     self._say(f"following {_MOST} of {len(there)} replicas; name an APP to follow fewer")
