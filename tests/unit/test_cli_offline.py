@@ -162,6 +162,8 @@ def test_a_field_is_explained(field: str, lines: list[str]) -> None:
         ("models", "did you mean spec.apps.openai.models?"),
         ("hello.message", "did you mean spec.apps.hello.message?"),
         ("spec.apps.openai.models.minReplicas", "did you mean spec.apps.openai.models.autoscaling.minReplicas"),
+        ("spec.apps.openai.models.max_model_len", "use engine.maxModelLength"),
+        ("headGroupSpec", "use spec.head"),
         ("zzz", "known here: apiVersion, kind, metadata, spec, status"),
         ("spec.ray.zzz", "known here: version, image"),
     ],

@@ -8,6 +8,7 @@ import click
 
 from llmpipeline import names
 from llmpipeline.api.fields import Field, find, plain, root, walk
+from llmpipeline.api.other_names import HINTS
 from llmpipeline.cli.columns import aligned
 from llmpipeline.cli.options import NEGATIVE, command, fail
 
@@ -44,6 +45,8 @@ def explain(field: str, recursive: bool) -> None:
 
 
 def _unknown(field: str, meant: list[str]) -> str:
+    if hint := HINTS.get(field.rpartition(".")[2]):
+        return f"there is no field {field}; {hint}"
     if not meant:
         fields = ", ".join(it.name for it in find_nearest(field).fields)
         return f"there is no field {field}; known here: {fields}"
