@@ -1,5 +1,6 @@
 """What a shell completes: commands, options, files, fields, apps and contexts; by itself and through kubectl."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,21 @@ def test_a_login_that_fails_says_nothing(tmp_path: Path, capfd: pytest.CaptureFi
 def test_a_command_that_is_misspelled() -> None:
     result = CliRunner().invoke(main, ["staus"])
     assert (result.exit_code, "Did you mean 'status'?" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["plan", "x.yaml"], ["status"], ["validate", "x.yaml"]])
+def test_ctrl_c(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(question: object, *_: object, **__: object) -> None:
+        if asyncio.iscoroutine(question):
+            question.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(main, ["init", "chat", "x.yaml"])
+    monkeypatch.setattr("asyncio.run", interrupted)
+    monkeypatch.setattr("llmpipeline.cli.validate.read_pipelines", interrupted)
+    result = CliRunner().invoke(main, command)
+    assert (result.exit_code, result.stdout, "Traceback" in result.stderr) == (130, "", False)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

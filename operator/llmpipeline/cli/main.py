@@ -7,11 +7,12 @@ no cluster works where no client for one is installed.
 import sys
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from llmpipeline import __version__
+from llmpipeline.cli.options import INTERRUPTED
 
 # Where each command is: module of this package, and name in it.
 _COMMANDS: Final = {
@@ -51,6 +52,12 @@ class _Commands(click.Group):
         module, name = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"llmpipeline.cli.{module}"), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would make an "Aborted!" of it, with code 1, which here is a negative answer
+            sys.exit(INTERRUPTED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
