@@ -98,6 +98,7 @@ def test_a_command_that_is_misspelled() -> None:
     assert (result.exit_code, "Did you mean 'status'?" in result.stderr) == (2, True)
 
 
+@pytest.mark.filterwarnings("ignore:coroutine")
 @pytest.mark.parametrize("command", [["doctor"], ["plan", "x.yaml"], ["status"], ["validate", "x.yaml"]])
 def test_ctrl_c(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(question: object, *_: object, **__: object) -> None:
