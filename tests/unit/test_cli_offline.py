@@ -225,9 +225,9 @@ def test_the_namespace_is_that_of_files_without_one(own: str | None, expected: s
     assert run("validate", "-n", "ml", "-", given=yaml.safe_dump(document)).exit_code == 0
 
 
-@pytest.mark.parametrize("command", ["validate", "render", "plan", "status", "open", "logs"])
+@pytest.mark.parametrize("command", ["validate x", "render x", "plan x", "status x", "open x", "logs x", "doctor"])
 def test_a_namespace_that_cannot_be(command: str) -> None:
-    result = run(command, "x", "-n", "../kube-system")
+    result = run(*command.split(), "-n", "../kube-system")
     assert (result.exit_code, "cannot be the name of a namespace" in result.stderr) == (2, True)
 
 

@@ -9,7 +9,7 @@ import click
 
 from llmpipeline.cli.cluster_options import CLUSTER
 from llmpipeline.cli.connection import ask, require_client
-from llmpipeline.cli.options import NEGATIVE, OUTPUT, UNREACHABLE, as_json, command, fail, wants_colour
+from llmpipeline.cli.options import NEGATIVE, OUTPUT, UNREACHABLE, as_json, command, fail, one_namespace, wants_colour
 from llmpipeline.cluster.errors import Unreachable
 from llmpipeline.doctor.types import Finding
 
@@ -22,7 +22,12 @@ _COLOURS: Final = {"Ok": "green", "Warning": "yellow", "Problem": "red", "Unknow
     "llmpipeline doctor --namespace ml -o json",
     "llmpipeline doctor --as system:serviceaccount:llmpipeline-system:llmpipeline-operator",
 )
-@click.option("-n", "--namespace", help="Ask whether pipelines can run in this namespace alone. Default: all.")
+@click.option(
+    "-n",
+    "--namespace",
+    callback=one_namespace,
+    help="Ask whether pipelines can run in this namespace alone. Default: all.",
+)
 @click.option("--as", "user", metavar="USER", help="Ask for this user's rights, like the operator's service account.")
 @CLUSTER
 @OUTPUT

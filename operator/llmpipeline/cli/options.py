@@ -29,7 +29,8 @@ def completed_file(_context: click.Context, _parameter: click.Parameter, incompl
     return [CompletionItem(incomplete, type="file")]
 
 
-def _one_namespace(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def one_namespace(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """The namespace that an option names; ends with wrong usage if none can be named so."""
     if value is not None and not names.is_object_name(value):
         raise click.BadParameter(f"{value!r} cannot be the name of a namespace.")
     return value
@@ -51,14 +52,14 @@ _ARGUMENT_FILES: Final = click.argument(
 NAMESPACE: Final = click.option(
     "-n",
     "--namespace",
-    callback=_one_namespace,
+    callback=one_namespace,
     help="The namespace of pipelines whose file names none, as `kubectl apply -n` takes it.",
 )
 # Of commands that ask for one pipeline.
 PIPELINE_NAMESPACE: Final = click.option(
     "-n",
     "--namespace",
-    callback=_one_namespace,
+    callback=one_namespace,
     help="The pipeline's namespace. Default: that of the kubeconfig's context.",
 )
 
