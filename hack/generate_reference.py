@@ -43,10 +43,11 @@ Each object has a section. Objects with the same fields share one, which their t
 _COMMANDS: Final = """# The command line
 
 This page is for users of `llmpipeline` on a laptop or in CI. It lists every command with its options.
+[Install the command line](../command-line.md) is about pip, kubectl and completion.
 
 Results go to standard output and problems to standard error, one per line:
 `FILE:LINE: field: what is wrong; what to do`. Exit codes: 0 success, 1 invalid input or a negative answer, 2 wrong
-usage, 3 the cluster or Ray cannot be reached.
+usage, 3 the cluster or Ray cannot be reached, 130 interrupted.
 """
 _VALUES: Final = """# The chart's values
 
