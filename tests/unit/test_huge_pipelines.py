@@ -30,5 +30,10 @@ async def test_only_one_is_written_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "_reject_unreadable", rejected)
     cluster: Any = Cluster(SimpleNamespace())  # type: ignore[arg-type]  # a fake: nothing is asked
     cluster.pipeline = huge
-    await asyncio.gather(*(module.reconcile(cluster, Key("x", f"p{number}"), DEFAULT) for number in range(12)))
+    keys = [Key("x", f"p{number}") for number in range(12)]
+    outcomes = await asyncio.gather(*(module.reconcile(cluster, key, DEFAULT) for key in keys))
     assert most == 1
+    # The others give their workers back and come again: waiting in line, they would keep those of other tenants idle.
+    assert len([it for it in outcomes if it.retry_after]) == 11
+    for key in keys:
+        assert (await module.reconcile(cluster, key, DEFAULT)).retry_after is None

@@ -99,6 +99,11 @@ NO = ("False", "NotStalled")
             service(True, active={**RUNNING, "chat": failed_app(STOPPED, "it failed")}), FAILED_AT_LAST,
             ("False", "Stalled"), ("False", "AppsFailed"), ("False", "AppsFailed"),
         ),
+        # An app that never ran, and whose own error has Ray's words.
+        (
+            service(True, active={**RUNNING, "chat": failed_app(f"It failed. Error:\n{STOPPED}")}), FAILED_AT_LAST,
+            ("False", "Stalled"), ("False", "AppsFailed"), ("False", "AppsFailed"),
+        ),
         (
             service(True, active={"chat": failed_app(STOPPED)}), FAILED_AT_LAST, ("False", "Stalled"),
             ("Unknown", "AppsDeploying"), ("False", "AppsFailed"),

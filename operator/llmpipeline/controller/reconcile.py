@@ -50,6 +50,8 @@ DEFECTS: Final = (LookupError, TypeError, AttributeError, ValueError, AssertionE
 # Something is awaited. Changes of Pods are heard of; their events are not, nor are Pods that may not be read.
 _LOOK_AGAIN: Final = 120.0
 _LOOK_AGAIN_SOON: Final = 15.0
+# So soon a huge pipeline comes back that found another one being written.
+_HUGE_AGAIN: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ async def reconcile(cluster: Cluster, key: Key, platform: Platform, clock: Calla
     """Brings what runs for one pipeline, and its status, to what its spec asks."""
     document = await cluster.pipeline(key)
     if isinstance(document, Unreadable):
+        if cluster.huge_writes.locked():  # to wait here would keep a worker from the pipelines of others
+            return Outcome(verdict=NOT_ACCEPTED, retry_after=_HUGE_AGAIN)
         async with cluster.huge_writes:
             return await _reject_unreadable(cluster, document, clock)
     if document is None or "deletionTimestamp" in document["metadata"]:

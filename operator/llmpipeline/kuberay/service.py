@@ -215,7 +215,12 @@ def _deployments(app: dict[str, Any]) -> tuple[DeploymentState, ...]:
             name,
             plain(item.get("status"), 64),
             last_line(item.get("message")),
-            _UPDATE_STOPPED in " ".join(str(item.get("message") or "").split()),
+            _UPDATE_STOPPED in _own_words(item.get("message")),
         )
         for name, item in sorted((app.get("serveDeploymentStatuses") or {}).items())
     )
+
+
+def _own_words(message: Any) -> str:
+    """What Ray itself says in a message, without the error of the app, which may say anything."""
+    return " ".join(str(message or "").partition("Error:")[0].split())
