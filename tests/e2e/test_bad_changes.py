@@ -30,16 +30,12 @@ NAME = "steadfast"
 Change = Callable[[Manifest], None]
 
 
-def workers(most: int) -> list[Manifest]:
-    return [{"name": "cpu", "resources": {"cpus": "500m", "memory": "2Gi"}, "minReplicas": 1, "maxReplicas": most}]
-
-
 @pytest.fixture(scope="module")
 def own(kube: Kube, client: Client, images: Images, namespace: str) -> Iterator[str]:
     """The address of an app that says "one" until its arguments change."""
     deployments = [{"name": "Greet", "replicas": 2, "resources": {"cpus": "50m"}}]
     code = {"importPath": "own_code:greet", "args": {"message": "one"}, "deployments": deployments}
-    kube.apply(pipeline(NAME, namespace, images.serve, [{"name": "own", "custom": code}], workers=workers(1)))
+    kube.apply(pipeline(NAME, namespace, images.serve, [{"name": "own", "custom": code}]))
     ready(kube, NAME, namespace)
     yield f"{url(NAME, namespace)}/own"
     gone(kube, NAME, namespace)

@@ -13,7 +13,7 @@ import pytest
 
 from llmpipeline.render.pods import CONTAINER_SECURITY, POD_SECURITY
 from support.e2e.installation import Images, note
-from support.e2e.kubectl import CommandError, Kube, Manifest, until
+from support.e2e.kubectl import CommandError, Kube, Manifest, is_pod_ready, until
 from support.e2e.serving import Client, clusters, edited, gone, pipeline, ready, replicas, settings_of, summary, url
 
 pytestmark = pytest.mark.usefixtures("needs_kuberay")
@@ -263,9 +263,7 @@ def other_head(kube: Kube, namespace: str, name: str, former: str) -> bool:
         for pod in kube.list("pods", namespace, f"ray.io/cluster={cluster},ray.io/node-type=head")
         if pod["metadata"]["uid"] != former
     ]
-    return any(
-        it["type"] == "Ready" and it["status"] == "True" for pod in found for it in pod["status"].get("conditions", ())
-    )
+    return any(is_pod_ready(pod) for pod in found)
 
 
 def evict(kube: Kube, pod: str, namespace: str, folder: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.e2e.installation import NAMESPACE, RELEASE, Images, Installation, note
-from support.e2e.kubectl import CommandError, Kube, until
+from support.e2e.kubectl import CommandError, Kube, is_pod_ready, until
 from support.e2e.serving import Client, clusters, edited, gone, pipeline, ready, settings_of, summary, url
 from support.repository import CHART, ROOT
 
@@ -47,8 +47,7 @@ def ready_of(kube: Kube, image: str) -> list[str]:
     return [
         pod["metadata"]["name"]
         for pod in kube.list("pods", NAMESPACE, "app.kubernetes.io/name=llmpipeline-operator")
-        if pod["spec"]["containers"][0]["image"] == image
-        and any(it["type"] == "Ready" and it["status"] == "True" for it in pod["status"].get("conditions", ()))
+        if pod["spec"]["containers"][0]["image"] == image and is_pod_ready(pod)
     ]
 
 

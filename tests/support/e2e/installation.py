@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from support.e2e.kubectl import Kube
+from support.e2e.kubectl import Kube, is_pod_ready
 from support.repository import CHART
 
 RELEASE, NAMESPACE = "llmpipeline", "llmpipeline-system"
@@ -78,8 +78,7 @@ class Installation:
         return [
             item["metadata"]["name"]
             for item in found
-            if "deletionTimestamp" not in item["metadata"]
-            and any(it["type"] == "Ready" and it["status"] == "True" for it in item["status"].get("conditions", ()))
+            if "deletionTimestamp" not in item["metadata"] and is_pod_ready(item)
         ]
 
     def leader(self) -> str:

@@ -107,6 +107,11 @@ def conditions_of(pipeline: Manifest | None) -> dict[str, Manifest]:
     return {item["type"]: item for item in status["conditions"]}
 
 
+def is_pod_ready(pod: Manifest) -> bool:
+    """Whether a Pod's own condition says so."""
+    return any(it["type"] == "Ready" and it["status"] == "True" for it in pod["status"].get("conditions", ()))
+
+
 def until(probe: Callable[[], T], seconds: float, what: str, interval: float = 0.5) -> T:
     """As `eventually`, at a pace that fits a process for every look."""
     return eventually(probe, seconds, what, interval)
