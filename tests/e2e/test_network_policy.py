@@ -146,20 +146,16 @@ def test_who_reaches_a_ray_pod(kube: Kube, pods: Peers, serve_from: list[dict[st
         assert settled(lambda: pods.reached(ALL, RAY), expected) == expected
 
 
-def test_a_closed_pipeline_reaches_what_it_names(kube: Kube, pods: Peers) -> None:
-    """And the head of one that grows reaches the API server, for the autoscaler in it."""
-    with policies(kube, closed(pods), GROWS):
+@pytest.mark.parametrize("workers", [GROWS, STAYS], ids=["that grows", "of one size"])
+def test_a_closed_pipeline_reaches_what_it_names(kube: Kube, pods: Peers, workers: list[dict[str, Any]]) -> None:
+    """And its head reaches the API server, for the autoscaler in it, which always runs."""
+    with policies(kube, closed(pods), workers):
         expected = NAMED | {(HEAD, server, API_SERVER) for server in OTHERS}
         assert settled(lambda: pods.reached(RAY, ALL), expected) == expected
         assert pods.connects(HEAD, api_server(kube)) == [True]
         if not on_the_node_of_the_api_server(kube, pods, WORKER):
             assert pods.connects(WORKER, api_server(kube)) == [False]
         assert pods.resolves(WORKER, NAME_OF_API_SERVER)
-
-
-def test_the_head_of_a_closed_pipeline_of_one_size_reaches_no_more_than_its_workers(kube: Kube, pods: Peers) -> None:
-    with policies(kube, closed(pods)):
-        assert settled(lambda: pods.reached(RAY, ALL), NAMED) == NAMED
 
 
 # What `closed` lets the Pods of the pipeline reach: each other, and what it names.
