@@ -10,13 +10,20 @@ MONITORING := tests/monitoring $(addprefix --deselect $(LIVE)::,test_an_alert_is
 	test_alerts_of_requests_fire_for_the_apps_that_fail test_alerts_of_conditions_fire_for_the_pipelines_that_have_them \
 	test_what_a_difference_of_variants_says test_tokens_add_up test_replicas_that_die_and_replicas_that_are_missing \
 	test_the_operator_is_missed)
+# What looks at KubeRay's CRDs: their versions, schemas and rules. The other tests only need them to be there.
+STAND_IN := tests/unit/test_kuberay_crds.py tests/unit/test_pods.py tests/contract/test_fuzz.py \
+	$(addprefix tests/control_plane/test_,crd.py doctor.py operator.py preflight.py samples.py without_kuberay.py)
+# Two test processes, because most tests wait for something: the one begins with those on Ray, the other with the fast
+# ones. Tests of one file stay together (tests/conftest.py), and files come in the order that is named.
+PYTEST := $(BIN)/python -m pytest
+TWO := -n 2 --no-loadscope-reorder
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 RAY := 2.60.0
 # Generators and benchmarks share tests/support with the tests.
 HACK := PYTHONPATH=tests $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: images image-operator image-base image-cpu image-gpu sbom scan kind-up kind-down e2e docs
+.PHONY: images image-operator image-base image-cpu image-gpu sbom release scan kind-up kind-down e2e docs
 .PHONY: help setup quickstart test test-fast test-stand-in lint format verify generate golden freeze-release lock bench bench-apps faults truth prove-changes monitoring-check dashboards control-plane control-plane-binaries clean
 
 help: ## Say what there is to make.
@@ -40,16 +47,16 @@ quickstart: setup ## Serve the sample on this machine, with tiny random models.
 	$(BIN)/llmpipeline serve -f manifests/samples/quickstart.yaml --tiny-models
 
 test: setup lint verify docs ## Lint, and run every test; those on a cluster where E2E_KUBECONFIG names one.
-	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(BIN)/python -m pytest $(FAST) tests/chart tests/control_plane $(FAULTS) tests/e2e tests/apps $(MONITORING)
+	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(PYTEST) $(TWO) tests/apps $(MONITORING) $(FAST) tests/chart tests/control_plane $(FAULTS) tests/e2e
 
-test-stand-in: setup ## What tests with KubeRay's CRDs, with our stand-in for them: as where they cannot be fetched.
-	KUBERAY_CRDS=tests/support/kuberay/stand_in $(BIN)/python -m pytest -q $(FAST) tests/control_plane
+test-stand-in: setup ## Test what looks at KubeRay's CRDs with our stand-in for them: as where they cannot be fetched.
+	KUBERAY_CRDS=tests/support/kuberay/stand_in $(PYTEST) -q $(TWO) $(STAND_IN)
 
 e2e: setup ## Test the chart, and with KubeRay whole pipelines, on the cluster of KUBECONFIG.
-	E2E_KUBECONFIG="$${E2E_KUBECONFIG:-$${KUBECONFIG:-$$HOME/.kube/config}}" $(BIN)/python -m pytest tests/e2e
+	E2E_KUBECONFIG="$${E2E_KUBECONFIG:-$${KUBECONFIG:-$$HOME/.kube/config}}" $(PYTEST) tests/e2e
 
 test-fast: setup ## The tests that take seconds.
-	$(BIN)/python -m pytest -q $(FAST)
+	$(PYTEST) -q $(TWO) $(FAST)
 
 lint: setup ## Formatting, lint, types, import contracts and the language of what users read.
 	$(BIN)/ruff format --check .
@@ -70,7 +77,7 @@ verify: setup ## Fail where generated files are stale or the layout breaks a rul
 	@test ! -e operator/__init__.py || { echo 'operator/__init__.py would shadow the standard library' >&2; exit 1; }
 
 golden: setup ## Write the golden manifests again. A change under rayClusterConfig rebuilds every user's cluster.
-	$(BIN)/python -m pytest -q tests/golden --update-golden
+	$(PYTEST) -q tests/golden --update-golden
 
 freeze-release: setup ## Keep what a release renders, to compare later versions with: VERSION=0.1.0.
 	$(HACK) hack/freeze_release.py $(VERSION)
@@ -79,10 +86,10 @@ lock: setup ## Resolve the pinned requirements again.
 	hack/lock.sh
 
 faults: setup ## Every fault between the operator and the API server, with 20 seeds each (half an hour).
-	FAULT_SEEDS=$${FAULT_SEEDS:-20} $(BIN)/python -m pytest -q tests/faults
+	FAULT_SEEDS=$${FAULT_SEEDS:-20} $(PYTEST) -q tests/faults
 
 monitoring-check: setup ## Test dashboards and alerts: promtool, and a live pipeline that a real Prometheus scrapes (6 minutes).
-	$(BIN)/python -m pytest -q tests/monitoring
+	$(PYTEST) -q tests/monitoring
 
 dashboards: setup ## Draw the dashboards for the docs from the Prometheus at URL.
 	$(HACK) hack/draw_dashboards.py $(URL)
@@ -117,6 +124,9 @@ image-base image-cpu image-gpu: image-%:
 sbom: ## Write what the images hold (SPDX) into dist/sbom; builds syft, once.
 	hack/sbom.sh
 
+release: setup ## Build wheels, chart, plugin, checksums and release notes of the last commit into dist (ARGS=--images: and images).
+	$(HACK) hack/release.py $(ARGS)
+
 scan: setup ## Have the chart judged by what is here of checkov, trivy, kube-linter, polaris and kube-score.
 	$(HACK) hack/scan.py
 
@@ -127,7 +137,7 @@ kind-down: ## Delete it.
 	hack/kind.sh down
 
 docs: setup ## Build the documentation into site/, and fail on a broken link.
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/zensical build --strict
 
 control-plane: setup ## Start an etcd and a kube-apiserver to play with.
 	$(HACK) -m support.control_plane.server run

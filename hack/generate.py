@@ -1,5 +1,6 @@
 """Writes what is generated from the models; with --check, says instead what is stale and exits 1."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -7,13 +8,15 @@ from pathlib import Path
 
 import yaml
 from generate_monitoring import monitoring
+from generate_pictures import pictures
 from generate_reference import pages
 
 from llmpipeline.api.admission import validations
-from llmpipeline.api.crd import crd
+from llmpipeline.api.crd import class_crd, crd
+from llmpipeline.api.json_schema import class_spec_schema
 from llmpipeline.cli.yaml_output import manifests_as_yaml
-from llmpipeline.names import GROUP, PLURAL
-from llmpipeline.rights import READ_PODS, RIGHTS, Right
+from llmpipeline.names import CLASS_PLURAL, GROUP, PLURAL, Manifest
+from llmpipeline.rights import READ_CLASSES, READ_PODS, RIGHTS, Right
 from support.control_plane.assets import helm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,25 +25,35 @@ HEADER = "# Generated from operator/llmpipeline/api by `make generate`. Do not c
 
 CHART = ROOT / "charts" / "llmpipeline-operator"
 CHART_FILES = CHART / "files"
+CRDS = ROOT / "manifests" / "crds"
 NAMESPACE = "llmpipeline-system"
 KEEP = {"helm.sh/resource-policy": "keep"}
 
 
 def generated() -> dict[Path, str]:
     """Each generated file, with what should be in it."""
-    plain = crd()
-    kept = {**plain, "metadata": {**plain["metadata"], "annotations": KEEP}}
+    pipelines, classes = crd(), class_crd()
     install = _install()
     return {
+        **{ROOT / "docs" / "assets" / "pictures" / name: text for name, text in pictures().items()},
         ROOT / "manifests" / "install.yaml": HEADER.replace("operator/llmpipeline/api", "the chart") + install,
-        ROOT / "manifests" / "crds" / f"{PLURAL}.{GROUP}.yaml": HEADER + manifests_as_yaml([plain]),
-        CHART_FILES / "crd.yaml": HEADER + manifests_as_yaml([kept]),
-        CHART_FILES / "rules.yaml": _rules(right for right in RIGHTS if right not in READ_PODS),
+        CRDS / f"{PLURAL}.{GROUP}.yaml": HEADER + manifests_as_yaml([pipelines]),
+        CRDS / f"{CLASS_PLURAL}.{GROUP}.yaml": HEADER + manifests_as_yaml([classes]),
+        CHART_FILES / "crd.yaml": HEADER + manifests_as_yaml([_kept(pipelines)]),
+        CHART_FILES / "crd-class.yaml": HEADER + manifests_as_yaml([_kept(classes)]),
+        CHART_FILES / "rules.yaml": _rules(right for right in RIGHTS if right not in (*READ_PODS, *READ_CLASSES)),
+        CHART_FILES / "read-classes.yaml": _rules(READ_CLASSES),
         CHART_FILES / "read-pods.yaml": _rules(READ_PODS),
+        CHART / "values.schema.json": _values_schema(),
         CHART_FILES / "run-code.yaml": HEADER + yaml.safe_dump(validations(), sort_keys=False, width=118),
         **monitoring(),
         **pages(),
     }
+
+
+def _kept(plain: Manifest) -> Manifest:
+    """A CRD that outlives the chart."""
+    return {**plain, "metadata": {**plain["metadata"], "annotations": KEEP}}
 
 
 def _install() -> str:
@@ -51,7 +64,16 @@ def _install() -> str:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": NAMESPACE, "labels": labels}
     documents = [item for item in yaml.safe_load_all(rendered) if item]
-    return manifests_as_yaml([{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, crd(), *documents])
+    namespace: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    return manifests_as_yaml([namespace, crd(), class_crd(), *documents])
+
+
+def _values_schema() -> str:
+    """The chart's schema as it is, with that of a class in it."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    generated = {"$comment": "Generated from operator/llmpipeline/api by `make generate`."}
+    schema["properties"]["defaultClass"]["properties"]["spec"] = generated | class_spec_schema()
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def _rules(rights: Iterable[Right]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 import yaml
 
-from llmpipeline.api.crd import openapi_schema
+from llmpipeline.api.crd import class_schema, openapi_schema
 from llmpipeline.cli.main import main as commands
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -40,13 +40,20 @@ each does to a live pipeline.
 
 Each object has a section. Objects with the same fields share one, which their type links to.
 """
+_CLASS: Final = """# Every field of a class
+
+This page is for platform engineers who look up a field of an `LLMPipelineClass` (`serving.llmpipeline.dev/v1alpha1`):
+its type, default and bounds. `kubectl explain llmpipelineclass.spec` shows the same inside a cluster.
+[Defaults for all pipelines](../how-to/classes.md) explains what comes of a class and a pipeline.
+"""
 _COMMANDS: Final = """# The command line
 
 This page is for users of `llmpipeline` on a laptop or in CI. It lists every command with its options.
+[Install the command line](../command-line.md) is about pip, kubectl and completion.
 
 Results go to standard output and problems to standard error, one per line:
 `FILE:LINE: field: what is wrong; what to do`. Exit codes: 0 success, 1 invalid input or a negative answer, 2 wrong
-usage, 3 the cluster or Ray cannot be reached.
+usage, 3 the cluster or Ray cannot be reached, 130 interrupted.
 """
 _VALUES: Final = """# The chart's values
 
@@ -65,6 +72,7 @@ def pages() -> dict[Path, str]:
     """Each page of the reference, with what should be in it."""
     return {
         PAGES / "resource.md": _HEADER.format("operator/llmpipeline/api") + _resource(openapi_schema()),
+        PAGES / "class.md": _HEADER.format("operator/llmpipeline/api") + _resource(class_schema(), _CLASS, ("spec",)),
         PAGES / "cli.md": _HEADER.format("operator/llmpipeline/cli") + _command_line(commands),
         PAGES / "values.md": _HEADER.format("charts/llmpipeline-operator") + _values(CHART),
         PAGES / "samples.md": _HEADER.format("manifests/samples") + _samples(sorted(SAMPLES.glob("*.yaml"))),
@@ -74,13 +82,13 @@ def pages() -> dict[Path, str]:
 # The resource
 
 
-def _resource(schema: Schema) -> str:
+def _resource(schema: Schema, title: str = _RESOURCE, parts: tuple[str, ...] = ("spec", "status")) -> str:
     """Every field of the resource, a section for each object. Objects that are alike have one section together."""
-    sections = [_RESOURCE]
+    sections = [title]
     if rules := _rules(schema):
         sections.append(f"## metadata\n\n{rules}")
     told: dict[str, str] = {}
-    for name in ("spec", "status"):
+    for name in parts:
         sections += _sections(name, schema["properties"][name], told)
     return "\n".join(sections)
 
@@ -138,7 +146,7 @@ def _type(field: Schema, told: dict[str, str]) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """As both mkdocs and repository web views make it of a heading."""
+    """As both Zensical and repository web views make it of a heading."""
     return re.sub(r"[^\w-]", "", heading.lower())
 
 
@@ -207,7 +215,7 @@ def _rows(
         if "$ref" in known:
             known = root["definitions"][known["$ref"].rpartition("/")[2]]
         said = _comment(lines, key.start_mark.line) or known.get("description", "") or group
-        if isinstance(value, yaml.MappingNode) and known.get("properties"):
+        if isinstance(value, yaml.MappingNode) and value.value and known.get("properties"):
             yield from _rows(value, known, root, lines, f"{path}.", said)
         else:
             yield path, _type_of_value(known), yaml.safe_load(yaml.serialize(value)), said

@@ -62,7 +62,9 @@ images() {
     case $image in
     redis) docker build -q -t "$made" tests/e2e/redis >/dev/null ;;
     before)
-      git archive "${BEFORE:-$(git describe --tags --abbrev=0)}" |
+      BEFORE=${BEFORE:-$(git describe --tags --abbrev=0 2>/dev/null || true)}
+      [ -n "$BEFORE" ] || { say "there is no tag here: set BEFORE to the revision of the earlier operator"; exit 1; }
+      git archive "$BEFORE" |
         docker build -q --build-arg VERSION=before -f operator/Dockerfile -t "$made" - >/dev/null ;;
     *) make --no-print-directory -s "image-$image" DOCKER_FLAGS=-q >/dev/null ;;
     esac

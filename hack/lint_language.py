@@ -25,7 +25,13 @@ VERSION: Final = "v3.21.0"
 PROGRAM: Final = f"github.com/vale-cli/vale/v3/cmd/vale@{VERSION}"
 MARKDOWN: Final = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md", "tests/**/*.md")
 PYTHON: Final = ("operator/llmpipeline/**/*.py", "serve_apps/llmpipeline_serve/**/*.py", "hack/*.py")
-COMMENTS: Final = ("manifests/samples/*.yaml", "charts/*/values.yaml", "Makefile", "hack/*.sh")
+COMMENTS: Final = (
+    "manifests/samples/*.yaml",
+    "operator/llmpipeline/cli/starters/*.yaml",
+    "charts/*/values.yaml",
+    "Makefile",
+    "hack/*.sh",
+)
 TEXT: Final = ("charts/*/templates/NOTES.txt",)
 
 Place = tuple[str, int]

@@ -24,6 +24,7 @@ from pathlib import Path
 from prove_changes import report
 from prove_changes.drive import Driver, Settings
 from prove_changes.observe import abilities
+from prove_changes.plot import plot
 from prove_changes.rows import Abilities, Case, NotRun, back, cases, shard, short
 from support.e2e.kubectl import CommandError, Kube
 from support.effects.rows import rows
@@ -53,7 +54,11 @@ def main() -> int:
         _run(Driver(kube, settings), can, chosen, arguments.results, again=arguments.again)
     found = report.read(arguments.results)
     if arguments.report:
-        arguments.report.write_text(report.page(found.values(), skipped))
+        left = sum(case.id not in found for case in runs)
+        picture = arguments.report.parent / report.PICTURE
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_text(plot(found.values()))
+        arguments.report.write_text(report.page(found.values(), skipped, left, arguments.remark))
     mine = [found[case.id] for case in chosen if case.id in found]
     bad = [result for result in mine if result.get("wrong") or "failed" in result]
     for result in bad:
@@ -121,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--image", default=Settings().image, help="the image of Ray")
     parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines, read and written")
     parser.add_argument("--report", type=Path, default=None, metavar="FILE", help=f"write the page, like {PAGE.name}")
+    parser.add_argument("--remark", default="", help="what the page says of the machine")
     parser.add_argument("--report-only", action="store_true", help="run nothing")
     return parser
 

@@ -145,7 +145,7 @@ class Driver:
         cpus = {"cpus_before": start.cpu_milli, "cpus_peak": peak.most.cpu_milli}
         return {
             "seen": {**asdict(found), "extra_gpus": extra, **cpus},
-            "requests": load["asked"], "lost": lost, "errors": _most(load["lost"]), **_gaps(load, at),
+            "requests": load["asked"], "lost": lost, "errors": _most(load["lost"]), **_timed(load, at),
             "wrong": list(problems),
         }  # fmt: skip
 
@@ -265,13 +265,14 @@ def _claims(namespace: str) -> Iterator[Manifest]:
         yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
-def _gaps(load: Result, at: float) -> Result:
-    """The longest time without an answer before the change, and since."""
+def _timed(load: Result, at: float) -> Result:
+    """The longest time without an answer before the change, and since; and how long after it requests were lost."""
     change = at - load["began"]
     gaps = {int(second): float(gap) for second, gap in load["gaps"].items()}
     return {
         "gap_before": max((gap for second, gap in gaps.items() if 0 < second < int(change)), default=0.0),
         "gap": max((gap for second, gap in gaps.items() if second >= int(change)), default=0.0),
+        "lost_at": {str(int(second) - int(change)): lost for second, lost in load["lost_at"].items()},
     }
 
 

@@ -106,7 +106,7 @@ def _replaced(value: Any, strings: dict[str, str]) -> Any:
 def _fit_ray(spec: Document, image: str) -> None:
     ray = spec["ray"]
     path = {"name": "PYTHONPATH", "value": "/code"}
-    spec["ray"] = {"version": "2.60.0", "image": image, **ray, "environment": [path, *ray.get("environment", [])]}
+    spec["ray"] = {"version": "2.60.0", "image": image, **ray, "env": [path, *ray.get("env", [])]}
 
 
 def _fit_pods(spec: Document) -> None:

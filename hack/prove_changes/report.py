@@ -32,6 +32,9 @@ operator's code computed before the change. `seen` is what the UIDs of the RayCl
 Ray Serve, say afterwards. `lost` counts requests without a whole answer with status 200. `longest gap` is the longest
 time without any answer, after the change and in brackets before it. Write this page again with `make prove-changes`.
 """
+# Where the picture stands, seen from the page.
+PICTURE: Final = "assets/pictures/gaps.svg"
+_PICTURED: Final = "A dot for each change at its longest time without an answer, by effect."
 
 
 def read(path: Path) -> dict[str, Result]:
@@ -61,23 +64,35 @@ def _whole(result: Result) -> Result:
     return {**_WHOLE, **result, **parts}
 
 
-def page(results: Iterable[Result], skipped: Sequence[NotRun]) -> str:
-    """The page in Markdown."""
+def page(results: Iterable[Result], skipped: Sequence[NotRun], left: int, remark: str = "") -> str:
+    """The page in Markdown.
+
+    Args:
+        results: What was measured, and what failed.
+        skipped: Rows that cannot run.
+        left: How many rows can run and have no result.
+        remark: What to know of the machine.
+    """
     known = sorted(results, key=lambda result: (result["field"], result["id"]))
     measured = [result for result in known if "failed" not in result]
     wrong = [result for result in measured if result["wrong"]]
     asked, lost = (sum(result[key] for result in measured) for key in ("requests", "lost"))
     times = [result["early"] for result in measured if result.get("early")]
-    early = f"The status called {len(times)} changes finished too early, by up to {max(times, default=0):.0f} s."
-    sums = f"{len(measured)} changes were measured, with {asked} requests, of which {lost} were lost."
+    early = f" The status called {len(times)} changes finished too early, by up to {max(times):.0f} s." if times else ""
+    by = ", ".join(sorted({f"`{_name(result)}`" for result in measured if result["lost"]}))
+    lost_by = f"{lost:,} were lost, by changes of {by}" if lost else "none was lost"
+    otherwise = f"{len(wrong)} {'change was' if len(wrong) == 1 else 'changes were'} not as predicted."
+    sums = f"{len(measured)} changes were measured, with {asked:,} requests, of which {lost_by}."
     parts = [
         _INTRODUCTION,
-        f"{sums} {len(wrong)} changes were not as predicted. {early}\n",
+        f"{sums} {otherwise}{early}\n",
+        *((f"{remark}\n",) if remark else ()),
+        f"![{_PICTURED}]({PICTURE})\n",
         *(("## Not as predicted\n", *(_line(result) for result in wrong), "") if wrong else ()),
         "## Every change\n",
         _table(_HEAD, [_cells(result) for result in measured]),
         "\n## Not measured\n",
-        _table(("rows", "reason"), _reasons(known, skipped)),
+        _table(("rows", "reason"), _reasons(known, skipped, left)),
     ]
     return "\n".join(parts)
 
@@ -106,11 +121,12 @@ def _cells(result: Result) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _reasons(known: Iterable[Result], skipped: Sequence[NotRun]) -> list[tuple[str, ...]]:
+def _reasons(known: Iterable[Result], skipped: Sequence[NotRun], left: int) -> list[tuple[str, ...]]:
     """How many rows did not run for each reason. Those alike to another are one reason."""
     reasons = ["the same documents as another row" if it.reason.startswith("the same") else it.reason for it in skipped]
     failed = ["the measurement failed" for result in known if "failed" in result]
-    return [(str(count), reason) for reason, count in Counter([*reasons, *failed]).most_common()]
+    todo = ["nobody has run it yet"] * left
+    return [(str(count), reason) for reason, count in Counter([*reasons, *failed, *todo]).most_common()]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -222,6 +222,7 @@ def _needs(can: Abilities) -> tuple[tuple[str, str, bool], ...]:
         (r'"(podMonitor|prometheusRule)"', "needs the CRDs of the Prometheus operator", can.monitoring),
         (r'"redis"', "needs Redis", False),
         (r'"rocksdb"', "needs a default StorageClass", can.storage),
+        (r'"className"', "needs two classes", False),
         (r"spec\.ray\.version$", "needs an image with another version of Ray", False),
         (r"spec\.ray\.imagePullPolicy$", "needs a registry that the nodes can pull from", False),
         (r'"spot": true', "needs nodes that are labelled as spot", False),

@@ -44,6 +44,16 @@ class Accepted:
     INVALID_SPEC: ClassVar = Reason("InvalidSpec", "False")
     # A replica fits no Pod of any worker group.
     DOES_NOT_FIT: ClassVar = Reason("DoesNotFit", "False")
+    # The class that the spec names does not exist, or the default class that the pipeline runs with is gone.
+    CLASS_NOT_FOUND: ClassVar = Reason("ClassNotFound", "False")
+    # The class contradicts itself, or this operator does not know a field of it.
+    INVALID_CLASS: ClassVar = Reason("InvalidClass", "False")
+    # More than one class is marked as default, and the spec names none.
+    SEVERAL_DEFAULT_CLASSES: ClassVar = Reason("SeveralDefaultClasses", "False")
+    # The operator may not read classes, and the spec needs one.
+    CLASSES_UNREADABLE: ClassVar = Reason("ClassesUnreadable", "False")
+    # The class does not allow an image of a Pod.
+    IMAGE_NOT_ALLOWED: ClassVar = Reason("ImageNotAllowed", "False")
 
 
 class Applied:
@@ -51,6 +61,8 @@ class Applied:
 
     TYPE: ClassVar = "Applied"
     APPLIED: ClassVar = Reason("Applied", "True")
+    # What the spec asks for is applied with the class as it was: its last change rolls clusters over, one by one.
+    CLASS_ROLLOUT_WAITING: ClassVar = Reason("ClassRolloutWaiting", "True")
     # Nothing was sent: the RayService, if any, is as it was.
     NOT_ACCEPTED: ClassVar = Reason("NotAccepted", "False")
     # A RayService of this name belongs to somebody else.
@@ -108,6 +120,7 @@ class Stalled:
     # As of `Accepted` and `Applied`, where trying again would not help.
     INVALID_SPEC: ClassVar = Reason("InvalidSpec", "True")
     DOES_NOT_FIT: ClassVar = Reason("DoesNotFit", "True")
+    IMAGE_NOT_ALLOWED: ClassVar = Reason("ImageNotAllowed", "True")
     NAME_TAKEN: ClassVar = Reason("NameTaken", "True")
     REJECTED: ClassVar = Reason("Rejected", "True")
     # KubeRay does not take the RayService that the API server took.

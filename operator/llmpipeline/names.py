@@ -11,6 +11,14 @@ KIND: Final = "LLMPipeline"
 PLURAL: Final = "llmpipelines"
 SINGULAR: Final = "llmpipeline"
 SHORT_NAME: Final = "llmp"
+# KubeRay appends to the name of a RayService and uses the result as a label: source, its validation of RayService
+# names.
+LONGEST_NAME: Final = 47
+
+CLASS_KIND: Final = "LLMPipelineClass"
+CLASS_PLURAL: Final = "llmpipelineclasses"
+CLASS_SINGULAR: Final = "llmpipelineclass"
+CLASS_SHORT_NAME: Final = "llmpc"
 
 RAY_GROUP: Final = "ray.io"
 RAY_VERSION: Final = "v1"
@@ -50,8 +58,16 @@ ANNOTATION_DIGEST: Final = f"{GROUP}/digest"
 ANNOTATION_GENERATION: Final = f"{GROUP}/generation"
 ANNOTATION_COMPLETE: Final = f"{GROUP}/complete"
 ANNOTATION_LAST_EDIT: Final = f"{GROUP}/last-edit"
+# On a class: whether it is that of pipelines which name none. On a RayService: the class as it was when it was applied.
+ANNOTATION_DEFAULT_CLASS: Final = f"{GROUP}/is-default-class"
+ANNOTATION_CLASS: Final = f"{GROUP}/class"
+# On a RayService, with the name of the class: a change of it is being brought to this pipeline, and others wait.
+LABEL_ROLLOUT: Final = f"{GROUP}/class-rollout"
 
 SERVE_PORT: Final = 8000
+
+# What `pip install` calls this package. `llmpipeline` alone is somebody else's on the Python Package Index.
+DISTRIBUTION: Final = "llmpipeline-kuberay"
 
 
 # DNS subdomains, which the names of objects are. A name in a status is input: it may be anything.

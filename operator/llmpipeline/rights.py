@@ -39,10 +39,14 @@ READ_PODS: Final = (
     Right("", "events", ("list",), "why a volume cannot be mounted or a probe fails"),
 )
 
+# Classes are cluster-scoped, so that a Role of one namespace cannot grant it.
+READ_CLASSES: Final = (Right(names.GROUP, names.CLASS_PLURAL, ("get", "list", "watch"), "className, default classes"),)
+
 # Creating by server-side apply is a patch that needs `create` too.
 RIGHTS: Final = (
     Right(names.GROUP, names.PLURAL, ("get", "list", "watch")),
     Right(names.GROUP, f"{names.PLURAL}/status", ("patch",)),
+    *READ_CLASSES,
     Right(names.RAY_GROUP, names.RAY_SERVICE_PLURAL, ("get", "list", "watch", "create", "patch")),
     Right(
         names.RAY_GROUP,

@@ -27,6 +27,10 @@ class Piece:
         usage = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
         return {"text": self.text, "finish_reason": self.finish_reason, "usage": usage}
 
+    def as_event(self) -> dict[str, object]:
+        """A piece of a stream: what is new, and in the last all fields of an answer."""
+        return self.as_answer() if self.finish_reason else {"text": self.text}
+
 
 def sampling_of(defaults: SamplingArgs, given: dict[str, Any]) -> dict[str, Any]:
     """VLLM's sampling parameters: what is given, else the defaults."""

@@ -13,12 +13,16 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
 
 from llmpipeline_serve import tracing
+from llmpipeline_serve.chat_template import chat_tokens, check_chat_template
 from llmpipeline_serve.completion import Piece
 from llmpipeline_serve.contract.models import EngineArgs
 from llmpipeline_serve.errors import invalid, overloaded
 from llmpipeline_serve.model_load import timed
 from llmpipeline_serve.model_source import fetch
 from llmpipeline_serve.replica import end_soon
+
+# A text, or the messages of a chat.
+Prompt = str | list[dict[str, str]]
 
 # A new replica has to load the model.
 _RETRY_SECONDS = 5
@@ -43,13 +47,17 @@ class Engine:
         """Raise if the engine is dead; Serve then replaces the replica."""
         await self._llm.check_health()
 
+    def check_chat_template(self) -> None:
+        """Raise if the model has none, and so takes no messages."""
+        check_chat_template(self._llm.get_tokenizer(), self._name)
+
     async def generate(
-        self, prompt: str, sampling: dict[str, Any], *, stream: bool = False, exact: bool = False
+        self, prompt: Prompt, sampling: dict[str, Any], *, stream: bool = False, exact: bool = False
     ) -> AsyncIterator[Piece]:
         """Answer a prompt. A caller that stops iterating, or is cancelled, frees the engine's slot.
 
         Args:
-            prompt: The text, not empty.
+            prompt: The text, not empty; or the messages of a chat, which the model's chat template takes.
             sampling: vLLM's sampling parameters by their own names, `max_tokens` among them.
             stream: Whether to yield pieces as they come, or one with the whole answer.
             exact: Whether `max_tokens` was asked for, so that a prompt which leaves fewer is an error; else it is cut.
@@ -84,8 +92,9 @@ class Engine:
             end_soon("the engine has died")
             raise overloaded("the engine has died; a new replica takes over", _RETRY_SECONDS) from error
 
-    def _tokens(self, prompt: str) -> list[int]:
-        tokens: list[int] = self._llm.get_tokenizer().encode(prompt)
+    def _tokens(self, prompt: Prompt) -> list[int]:
+        tokenizer = self._llm.get_tokenizer()
+        tokens = list(tokenizer.encode(prompt) if isinstance(prompt, str) else chat_tokens(tokenizer, prompt))
         over = len(tokens) + 1 - self._most_tokens
         if over > 0:
             most = self._most_tokens

@@ -19,7 +19,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from llmpipeline_serve import strict_json
 from llmpipeline_serve.contract.base import Limits
 from llmpipeline_serve.errors import ApiError, invalid, too_large
-from llmpipeline_serve.responses import error_response, explain
+from llmpipeline_serve.pieces import closed
+from llmpipeline_serve.responses import explain
 
 Body = TypeVar("Body", bound=BaseModel)
 Answer = dict[str, object] | AsyncIterator[dict[str, object]]
@@ -34,11 +35,21 @@ _WRONG_METHOD = ApiError(
 )
 
 
+def own_error_body(error: ApiError) -> dict[str, Any]:
+    """The form of errors, but for apps that speak another's protocol."""
+    return error.body
+
+
 class Front:
     """The way in and out of one app: JSON in; JSON, server-sent events or an error out."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(
+        self, limits: Limits, *, path: str = "", error_body: Callable[[ApiError], dict[str, Any]] = own_error_body
+    ) -> None:
+        """Take what a request may take, the path inside the app where it comes, and the form of errors."""
         self._limits = limits
+        self._path = path
+        self._error_body = error_body
 
     async def answer(
         self, request: Request, model: type[Body], handle: Callable[[Body], Awaitable[Answer]]
@@ -62,15 +73,19 @@ class Front:
         except ClientDisconnect:
             raise
         except Exception as error:
-            return error_response(explain(error, self._limits.timeout_seconds))
+            return self.error(explain(error, self._limits.timeout_seconds))
         return StreamingResponse(
             self._events(result, deadline), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
         )
 
+    def error(self, error: ApiError) -> Response:
+        """An error as an answer."""
+        return JSONResponse(self._error_body(error), error.status, error.headers)
+
     async def _body(self, request: Request, model: type[Body]) -> Body:
-        inside = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-        if inside not in ("", "/"):
-            raise ApiError(HTTPStatus.NOT_FOUND, "not_found", f"there is nothing at {inside} of this app")
+        inside = path_inside(request)
+        if inside != self._path:
+            raise nothing_at(inside)
         if request.method != "POST":
             raise _WRONG_METHOD
         body = parse(await read(request, self._limits.max_body_bytes), model)
@@ -85,8 +100,21 @@ class Front:
                 async for event in events:
                     yield _event(event)
         except Exception as error:
-            yield _event(explain(error, self._limits.timeout_seconds).body)
+            yield _event(self._error_body(explain(error, self._limits.timeout_seconds)))
+        finally:
+            await closed(events)
         yield b"data: [DONE]\n\n"
+
+
+def path_inside(request: Request) -> str:
+    """The path below the app's route, without a slash at its end."""
+    path: str = request.scope["path"]
+    return path.removeprefix(request.scope.get("root_path", "")).rstrip("/")
+
+
+def nothing_at(inside: str) -> ApiError:
+    """The error of a path that the app does not have."""
+    return ApiError(HTTPStatus.NOT_FOUND, "not_found", f"there is nothing at {inside} of this app")
 
 
 async def read(request: Request, most_bytes: int) -> bytes:

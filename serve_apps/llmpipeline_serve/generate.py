@@ -80,13 +80,9 @@ class Generate:
 
 
 async def _events(first: Piece, rest: AsyncIterator[Piece]) -> AsyncIterator[dict[str, object]]:
-    yield _event(first)
+    yield first.as_event()
     async for piece in rest:
-        yield _event(piece)
-
-
-def _event(piece: Piece) -> dict[str, object]:
-    return piece.as_answer() if piece.finish_reason else {"text": piece.text}
+        yield piece.as_event()
 
 
 def build(args: GenerateArgs) -> Application:

@@ -1,6 +1,7 @@
 """Apps that scaled to zero, on real Ray Serve and vLLM: a request waits until a replica is up, and is answered."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -47,15 +48,14 @@ def question(runner: Runner, app: str, *, stream: bool) -> Answer:
     return ask(f"{runner.url}/generate", {**body, "stream": stream})
 
 
-@pytest.mark.parametrize(
-    ("app", "stream"),
-    [("hello", False), ("generate", False), ("generate", True), ("openai", False), ("openai", True)],
-    ids=["hello", "generate", "generate streamed", "openai", "openai streamed"],
-)
-def test_a_sleeping_app_answers_the_request_that_wakes_it(sleepy: Runner, app: str, stream: bool) -> None:
+@pytest.mark.parametrize(("app", "forms"), [("hello", [False]), ("generate", [False, True]), ("openai", [False, True])])
+def test_a_sleeping_app_answers_the_requests_that_wake_it(sleepy: Runner, app: str, forms: list[bool]) -> None:
+    """Those with and without a stream come at once, so that a model is loaded once for both."""
     for _ in range(ROUNDS[app]):
         eventually(lambda: sleeps(sleepy, app), SECONDS_TO_SLEEP, f"{app} to sleep", 0.5)
-        answer = question(sleepy, app, stream=stream)
-        assert answer.status == 200, answer.body
-        assert not stream or (b"data:" in answer.body and b"[DONE]" in answer.body)
+        with ThreadPoolExecutor(len(forms)) as pool:
+            answers = list(pool.map(lambda stream: question(sleepy, app, stream=stream), forms))
+        for stream, answer in zip(forms, answers, strict=True):
+            assert answer.status == 200, answer.body
+            assert not stream or (b"data:" in answer.body and b"[DONE]" in answer.body)
         assert not sleeps(sleepy, app)

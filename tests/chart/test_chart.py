@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from llmpipeline import names
+from llmpipeline.classes import check
+from llmpipeline.classes.choose import is_default
 from llmpipeline.rights import RIGHTS
 from support.control_plane.assets import helm
 from support.repository import CHART, ROOT
@@ -183,8 +186,9 @@ def test_alerts_link_to_where_the_runbooks_are() -> None:
 
 
 def test_the_crd_outlives_the_chart() -> None:
-    (crd,) = of_kind(render(), "CustomResourceDefinition").values()
-    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    crds = of_kind(render(), "CustomResourceDefinition").values()
+    assert len(crds) == 2
+    assert {crd["metadata"]["annotations"]["helm.sh/resource-policy"] for crd in crds} == {"keep"}
 
 
 def test_a_digest_takes_the_place_of_the_tag() -> None:
@@ -244,6 +248,9 @@ def test_names_that_helm_takes_and_a_service_does_not(release: str) -> None:
         ("replicas=0", "replicas"),
         ("image.digest=abc", "digest"),
         ("watchNamespaces={Not_A_Name}", "watchNamespaces"),
+        # What the API server would drop without a word, so that all pipelines had the built-in defaults.
+        ("defaultClass.spec.ray.verzion=2.60.0", "'verzion' not allowed"),
+        ("defaultClass.spec.ray.images.cpu.name=c", "images/cpu"),
     ],
 )
 def test_wrong_values_are_refused(setting: str, says: str) -> None:
@@ -264,3 +271,29 @@ def test_the_longest_release_name_is_taken() -> None:
     for item in yaml.safe_load_all(done.stdout):
         if item:
             assert len(item["metadata"]["name"]) <= 63
+
+
+def test_classes_are_read_and_written_by_nobody_but_administrators() -> None:
+    roles = of_kind(render(), "ClusterRole")
+    verbs = {
+        name: rule["verbs"]
+        for name, role in roles.items()
+        for rule in role["rules"]
+        if "llmpipelineclasses" in rule["resources"]
+    }
+    assert verbs == {name: ["get", "list", "watch"] for name in ("op-llmpipeline", "op-llmpipeline-classes")}
+    labels = roles["op-llmpipeline-classes"]["metadata"]["labels"]
+    assert labels["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    chosen = [rule for item in render("watchNamespaces={ml}") if item["kind"] == "Role" for rule in item["rules"]]
+    assert "llmpipelineclasses" not in {resource for rule in chosen for resource in rule["resources"]}
+
+
+def test_the_default_class_is_sound_and_there_if_it_is_asked_for() -> None:
+    assert of_kind(render(), names.CLASS_KIND) == {}
+    images = ("cpu=registry.example/c:1", "gpu=registry.example/g:1")
+    settings = [f"defaultClass.spec.ray.images.{image}" for image in images]
+    made = render("defaultClass.create=true", "defaultClass.spec.ray.version=2.60.0", *settings)
+    (found,) = of_kind(made, names.CLASS_KIND).values()
+    assert list(check.problems(found)) == []
+    assert is_default(found)
+    assert found["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"

@@ -33,6 +33,9 @@ IN_WORDS: dict[str, Any] = {
 }
 # And those that no manifest shows, with who fills them in.
 ELSEWHERE = {
+    "className": "tests/unit/test_classes.py",
+    "ray.version": "tests/unit/test_classes.py",
+    "ray.image": "tests/unit/test_classes.py",
     "ray.imagePullPolicy": "the kubelet",
     "ray.serviceAccountName": "the ServiceAccount admission plugin, and KubeRay for the head",
     "ray.modelCache": "the libraries that download models",
@@ -48,6 +51,8 @@ ELSEWHERE = {
     "openai.models.routing": "the word is one of its values",
     "graph.nodes.timeoutSeconds": "the graph's own limit ends the request",
     "graph.output": "tests/unit/test_graph_run.py",
+    "graph.chat.answer": "tests/unit/test_plan_apps.py",
+    "trafficSplit.variants.name": "tests/unit/test_sources.py",
     "workers": "tests/unit/test_plan.py",
     "workers.idleTimeoutSeconds": "Ray's autoscaler takes its own for a group without one",
     "workerDefaults.idleTimeoutSeconds": "Ray's autoscaler takes its own for a group without one",

@@ -10,7 +10,7 @@ from llmpipeline.desired import Desired, Rejected
 from llmpipeline.effect import effect_of
 from llmpipeline.effect.serve_config import other_deployments, parsed, replaced
 from support.effects.edits import Document, Row
-from support.effects.rows import IGNORED, NOTHING, document, fields, rows
+from support.effects.rows import CLASSES, IGNORED, NOTHING, document, fields, rows
 from support.effects.table import table
 from support.repository import DOCS
 
@@ -25,7 +25,7 @@ def made(spec: Document) -> Desired | Rejected:
 
 @cache
 def _made(spec: str) -> Desired | Rejected:
-    return desired.compile(document(json.loads(spec)))
+    return desired.compile(document(json.loads(spec)), classes=CLASSES)
 
 
 def restarts(before: Desired, after: Desired) -> str:
@@ -59,7 +59,9 @@ def test_an_edit_does_what_its_row_says(row: Row) -> None:
     if row.kind == "Rejected":
         assert isinstance(after, Rejected)
         blamed = {".".join(str(part) for part in problem.path if isinstance(part, str)) for problem in after.problems}
-        assert row.field.rpartition(".")[0] in {field.rpartition(".")[0] for field in blamed}
+        # Of a model's `resources` it is the GPUs that are blamed.
+        field = row.field.replace("resources.accelerator.", "resources.")
+        assert field.rpartition(".")[0] in {it.rpartition(".")[0] for it in blamed}
         return
     assert isinstance(after, Desired)
     effect = effect_of(before.service, after.service)

@@ -15,6 +15,7 @@ import yaml
 from llmpipeline import desired, names
 from llmpipeline.api.crd import openapi_schema
 from llmpipeline.api.status import Status
+from llmpipeline.classes.choose import NONE, Classes
 from llmpipeline.conditions import TYPES, Applied, Reason, Verdict, reasons
 from llmpipeline.desired import Rejected
 from llmpipeline.kuberay.pods import Cause, PodsSeen
@@ -22,7 +23,7 @@ from llmpipeline.kuberay.service import observe
 from llmpipeline.status.judge import judge, with_defect
 from llmpipeline.status.situation import Situation
 from support.gitops import HEALTH_CHECK, argo_cd, kstatus
-from support.pipelines import HELLO, Document, pipeline
+from support.pipelines import HELLO, Document, class_of, pipeline
 from support.repository import DOCS
 
 PAGE = (DOCS / "how-to" / "gitops.md").read_text()
@@ -71,6 +72,7 @@ def held(rayservice: Document) -> Document:
 
 SERVING = service(True, active=RUNNING)
 STARTING = service(False, pending={})
+WAITING = Verdict(Applied.CLASS_ROLLOUT_WAITING, "The class changed, and others come first.")
 APPLIED = Verdict(Applied.APPLIED, "The RayService is applied.")
 
 
@@ -86,15 +88,21 @@ def live(
     pods: Cause | None = None,
     is_short: bool = False,
     before: Document | None = None,
+    classes: Classes = NONE,
     **spec: Any,
 ) -> Document:
     """A pipeline as the API server has it, after the operator has looked at this RayService."""
     document = pipeline(apps, metadata={"generation": GENERATION}, **spec)
-    wanted = desired.compile(document)
+    wanted = desired.compile(document, classes=classes)
     verdict = Verdict(Applied.NOT_ACCEPTED, "Not sent.") if isinstance(wanted, Rejected) else applied
     seen = PodsSeen(2, 1, 0, (pods,)) if pods else None
     observed = replace(observe(rayservice), pods=seen, is_short=is_short) if rayservice else None
     return with_status(document, judge(Situation(wanted, verdict, observed), Status.of(before or {}), NOW))
+
+
+def classes_of(*specs: Document) -> Classes:
+    """Default classes."""
+    return Classes(tuple(class_of(f"class-{number}", **spec) for number, spec in enumerate(specs)))
 
 
 def with_status(document: Document, status: Status) -> Document:
@@ -147,6 +155,14 @@ CASES = [
     Case("rejected at once", live(None, apps={**HELLO, "helo": {}}), FAILS, DEGRADED),
     Case("rejected over a running service", live(SERVING, apps={**HELLO, "helo": {}}), FAILS, DEGRADED),
     Case("does not fit", live(None, apps=TOO_LARGE, workers=SMALL), FAILS, DEGRADED),
+    # The class: it may come, or be corrected, without a change of the pipeline.
+    Case("a class that is not there", live(None, className="x"), IN_PROGRESS, DEGRADED),
+    Case("a class that is gone", live(SERVING, className="x"), IN_PROGRESS, DEGRADED),
+    Case("two default classes", live(None, classes=classes_of({}, {})), IN_PROGRESS, DEGRADED),
+    Case("an invalid class", live(None, classes=classes_of({"x": 1})), IN_PROGRESS, DEGRADED),
+    Case("classes unread", live(None, className="x", classes=Classes(unread="forbidden")), IN_PROGRESS, DEGRADED),
+    Case("an image not allowed", live(SERVING, classes=classes_of({"allowedImages": ["a/*"]})), FAILS, DEGRADED),
+    Case("a class that waits for others", live(SERVING, WAITING), SUCCEEDS, HEALTHY),
     # Applying it.
     Case("KubeRay missing", live(None, not_applied(Applied.KUBERAY_MISSING)), IN_PROGRESS, DEGRADED),
     Case("name taken", live(None, not_applied(Applied.NAME_TAKEN)), FAILS, DEGRADED),
@@ -240,7 +256,9 @@ def test_every_reason_is_in_the_table() -> None:
 
 def test_only_what_runs_as_asked_is_a_success() -> None:
     succeed = {case.name for case in CASES if case.kstatus == SUCCEEDS or case.argo_cd == HEALTHY}
-    assert (succeed, {case.name for case in CASES if case.flux == SUCCEEDS}) == ({"running"}, {"suspended"})
+    # With the class as it was: the spec itself is carried out.
+    running = {"running", "a class that waits for others"}
+    assert (succeed, {case.name for case in CASES if case.flux == SUCCEEDS}) == (running, {"suspended"})
 
 
 @pytest.mark.parametrize("name", BY_NAME)

@@ -6,18 +6,12 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from support import summary
 from support.control_plane import Admin, ControlPlane, OperatorProcess, install_crds
 from support.kuberay.crds import kuberay_crds
 from support.repository import CRDS
 
-_session: dict[str, str] = {}
 _numbers = itertools.count(1)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say whose RayService these tests were about: with the stand-in they prove less."""
-    if "kuberay_crds" in _session:
-        terminalreporter.write_line(_session["kuberay_crds"])
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +20,7 @@ def control_plane() -> Iterator[ControlPlane]:
     with ControlPlane(audit=True) as running:
         admin = running.admin()
         crds = kuberay_crds()
-        _session["kuberay_crds"] = crds.source
+        summary.say(crds.source)
         install_crds(admin, crds.directory)
         if CRDS.is_dir():
             install_crds(admin, CRDS)

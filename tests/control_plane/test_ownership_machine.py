@@ -19,8 +19,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from kubernetes.aio import config
-from kubernetes.aio.config import kube_config
 
 from llmpipeline import names
 from llmpipeline.cluster.client import Cluster, connect
@@ -76,9 +74,7 @@ class Operator:
 
     async def _live(self) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            # The client reads KUBECONFIG when it is imported.
-            for module in (config, kube_config):
-                patch.setattr(module, "KUBE_CONFIG_DEFAULT_LOCATION", self._kubeconfig)
+            patch.setenv("KUBECONFIG", self._kubeconfig)
             async with connect() as self._cluster:
                 self._ready.set()
                 await self._stop.wait()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support.e2e.installation import NAMESPACE, RELEASE, RESTRICTED, Images, Installation, figures, note
+from support.e2e.installation import NAMESPACE, RELEASE, RESTRICTED, Images, Installation, note
 from support.e2e.kubectl import LLMP, CommandError, Kube, until
 from support.e2e.serving import Client, make_code
 from support.kuberay.crds import kuberay_crds
@@ -24,11 +24,6 @@ from support.repository import ROOT
 KUBERAY_VALUES = ROOT / "hack" / "kuberay-values.yaml"
 KUBERAY_VERSION = "1.7.0"
 KUBERAY_REPOSITORY = "https://ray-project.github.io/kuberay-helm/"
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in figures:
-        terminalreporter.write_line(f"e2e: {line}")
 
 
 @pytest.fixture(scope="session")

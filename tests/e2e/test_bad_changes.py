@@ -71,8 +71,8 @@ def with_variable(text: str) -> Change:
     """Needs a new Ray cluster."""
 
     def change(spec: Manifest) -> None:
-        others = [it for it in spec["ray"]["environment"] if it["name"] != "CHANGED"]
-        spec["ray"]["environment"] = [*others, *([{"name": "CHANGED", "value": text}] if text else [])]
+        others = [it for it in spec["ray"]["env"] if it["name"] != "CHANGED"]
+        spec["ray"]["env"] = [*others, *([{"name": "CHANGED", "value": text}] if text else [])]
 
     return change
 

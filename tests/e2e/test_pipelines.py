@@ -78,7 +78,7 @@ def test_edits_in_place_and_to_a_new_cluster_lose_no_request(
         settings_of(spec, "greeting", "hello")["message"] = "Salut"
 
     def other_variable(spec: Manifest) -> None:
-        spec["ray"]["environment"].append({"name": "CHANGED", "value": "yes"})
+        spec["ray"]["env"].append({"name": "CHANGED", "value": "yes"})
 
     address = f"{url(many, namespace)}/greeting"
     with client.load(address, at_least=REQUESTS) as result:

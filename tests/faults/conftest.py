@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support import summary
 from support.control_plane import Admin, ControlPlane, OperatorProcess, install_crds
 from support.control_plane.surroundings import role_of_rights
 from support.faults.figures import FIGURES
@@ -19,23 +20,18 @@ from support.faults.proxy import FaultProxy
 from support.kuberay.crds import kuberay_crds
 from support.repository import CRDS
 
-_source: list[str] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in (*FIGURES.lines, *_source):
-        terminalreporter.write_line(f"faults: {line}")
-
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     with ControlPlane() as running:
         admin = running.admin()
         crds = kuberay_crds()
-        _source.append(crds.source)
+        summary.say(crds.source)
         install_crds(admin, crds.directory)
         install_crds(admin, CRDS)
         yield running
+    for figure in FIGURES.lines:
+        summary.say(f"faults: {figure}")
 
 
 @pytest.fixture(scope="session")

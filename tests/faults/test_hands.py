@@ -81,7 +81,7 @@ def unicode_spec(source: random.Random, number: int) -> Manifest:
     spec = any_spec(source, number)
     text = "".join(source.sample(TEXTS, 3)) + f" {number}"
     spec["apps"][0]["hello"]["message"] = text
-    spec["ray"]["environment"] = [{"name": "TEXT", "value": text}]
+    spec["ray"]["env"] = [{"name": "TEXT", "value": text}]
     spec.setdefault("network", {})["ingress"] = {"annotations": {"example.com/text": text}}
     return spec
 

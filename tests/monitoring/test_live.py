@@ -115,7 +115,7 @@ def _make_pipelines(admin: Admin) -> None:
         admin.create(API, PLURAL, document_of(name=name, namespace=live.NAMESPACE))
         until(lambda name=name: admin.find(kuberay.API_VERSION, kuberay.PLURAL, live.NAMESPACE, name))
         kuberay.make_ready(admin, live.NAMESPACE, name)
-    wrong = {"name": "hello", "hello": {"resources": {"gpus": 8, "accelerator": "L4"}}}
+    wrong = {"name": "hello", "hello": {"resources": {"gpus": 8, "accelerator": {"type": "L4"}}}}
     workers = [{"name": "small", "maxReplicas": 1, "accelerator": {"type": "L4", "count": 1}}]
     admin.create(API, PLURAL, document_of(wrong, name="rejected", namespace=live.NAMESPACE, workers=workers))
 

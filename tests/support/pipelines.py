@@ -8,6 +8,8 @@ import yaml
 from llmpipeline import desired, names
 from llmpipeline.api.parse import parse
 from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.classes.choose import Used
+from llmpipeline.classes.resolve import resolve
 from llmpipeline.desired import Desired
 from llmpipeline.plan.plan import Plan, make_plan
 from llmpipeline.problems import Problem
@@ -36,6 +38,13 @@ def pipeline(
         "metadata": {"name": name, "namespace": namespace, **(metadata or {})},
         "spec": {"ray": {**RAY, **(ray or {})}, "apps": list(apps) or [HELLO], **spec},
     }
+
+
+def class_of(name: str = "usual", *, default: bool = True, **spec: Any) -> Document:
+    """A class that says this, by default the one of pipelines that name none."""
+    annotations = {names.ANNOTATION_DEFAULT_CLASS: "true"} if default else {}
+    metadata = {"name": name, "annotations": annotations}
+    return {"apiVersion": names.API_VERSION, "kind": names.CLASS_KIND, "metadata": metadata, "spec": spec}
 
 
 def sample(name: str) -> Document:
@@ -81,7 +90,9 @@ def parsed(document: Document) -> LLMPipeline:
 
 def plan_of(document: Document) -> Plan:
     """The plan of a pipeline, whether or not it can work."""
-    return make_plan(parsed(document))
+    filled = resolve(parsed(document), Used())
+    assert isinstance(filled, LLMPipeline), str(filled)
+    return make_plan(filled)
 
 
 def problems_of(document: Document) -> list[Problem]:

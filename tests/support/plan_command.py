@@ -70,6 +70,13 @@ class Cluster:
             raise self.failure
         return self.rayservices.get(key)
 
+    async def classes(self) -> tuple[Document, ...]:
+        if self.failure:
+            raise self.failure
+        if names.CLASS_KIND in self.hidden:
+            raise RequestRejected(403, "llmpipelineclasses is forbidden")
+        return ()
+
     async def pipeline(self, key: Key) -> Document | None:
         if names.KIND in self.hidden:
             raise RequestRejected(403, "llmpipelines is forbidden")
@@ -95,7 +102,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, *documents: Document, failure: Excepti
             which = object_of(manifest)
             metadata = {**manifest["metadata"], "annotations": {names.ANNOTATION_DIGEST: digest(manifest)}}
             cluster.objects[which.kind, which.key] = {**manifest, "metadata": metadata}
-    monkeypatch.setattr(client, "connect", lambda: cluster)
+    monkeypatch.setattr(client, "connect", lambda **_: cluster)
     return cluster
 
 

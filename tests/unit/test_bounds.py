@@ -69,9 +69,9 @@ def groups(count: int) -> list[Document]:
 def test_a_rayservice_that_is_too_large_names_what_makes_it_so() -> None:
     """A small spec whose parts are copied into each of many Pods."""
     variables = [{"name": f"V{number}", "value": "x" * 4000} for number in range(100)]
-    document = pipeline(ray={"environment": variables}, workers=groups(16))
+    document = pipeline(ray={"env": variables}, workers=groups(16))
     problem = problem_of(document)
-    assert "spec.ray.environment" in problem
+    assert "spec.ray.env" in problem
     assert f"at most {MOST_BYTES // 1024} can be stored; each of the 17 groups of Pods has a copy" in problem
     document = pipeline(workerDefaults={"podTemplate": {"metadata": {"annotations": {"a": "x" * 80_000}}}},
                         workers=groups(16))  # fmt: skip

@@ -197,4 +197,4 @@ def test_colours_are_for_terminals(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_help_has_examples() -> None:
     result = CliRunner().invoke(main, ["plan", "--help"])
     assert result.exit_code == 0
-    assert "llmpipeline plan -f pipeline.yaml\n" in result.stdout
+    assert "llmpipeline plan pipeline.yaml\n" in result.stdout

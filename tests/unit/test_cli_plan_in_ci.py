@@ -136,8 +136,10 @@ def test_an_unknown_effect_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_effects_are_completed() -> None:
-    (option,) = (it for it in main.commands["plan"].params if it.name == "fail_on")
-    context = click.Context(main.commands["plan"])
+    plan_command = main.get_command(click.Context(main), "plan")
+    assert plan_command
+    (option,) = (it for it in plan_command.params if it.name == "fail_on")
+    context = click.Context(plan_command)
     assert [it.value for it in option.shell_complete(context, "NewCluster,In")] == [
         "NewCluster,InPlace",
         "NewCluster,Interruption",

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from llmpipeline.cluster.client import Cluster, default_namespace
+from llmpipeline.cluster.client import Cluster
+from llmpipeline.cluster.kubeconfig import default_namespace
 
 
 class Configured:

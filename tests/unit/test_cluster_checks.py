@@ -28,13 +28,13 @@ def custom(**environment: Any) -> dict[str, Any]:
 
 
 def variable(name: str) -> dict[str, Any]:
-    return {"ray": {"environment": [{"name": name, "value": "1"}]}}
+    return {"ray": {"env": [{"name": name, "value": "1"}]}}
 
 
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        (variable("RAY_REDIS_ADDRESS"), "environment[0].name: RAY_REDIS_ADDRESS is not for users"),
+        (variable("RAY_REDIS_ADDRESS"), "env[0].name: RAY_REDIS_ADDRESS is not for users"),
         (variable("RAY_gcs_storage"), "use head.faultTolerance.rocksdb"),
         (variable("RAY_gcs_storage_path"), "use head.faultTolerance.rocksdb"),
         ({"head": {"cpusForReplicas": 3}}, "head.cpusForReplicas: the head has 2 CPUs, fewer than 3"),

@@ -10,7 +10,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmpipeline.cluster.client import Cluster, _apply
+from llmpipeline.cluster.api_server import server_side_apply
+from llmpipeline.cluster.client import Cluster
 from llmpipeline.cluster.errors import Unreachable
 from llmpipeline.names import Key
 
@@ -24,14 +25,14 @@ KEYS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=100)
 @settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(KEYS, TEXTS | st.lists(TEXTS) | st.integers() | st.booleans() | st.none()))
 def test_yaml_reads_what_was_meant(body: dict[str, object]) -> None:
-    assert yaml.safe_load(_apply(body, "x")["body"]) == body
+    assert yaml.safe_load(server_side_apply(body, "x")["body"]) == body
 
 
 @pytest.mark.parametrize(
     "text", ["\U0001f600", "a\\ud83d", "\u2028\u0085\u007f\ufeff", "\u00e9\u4e2d", '"\\', "\t\n\r\x01", "\U0010ffff"]
 )
 def test_odd_characters(text: str) -> None:
-    body = _apply({"text": text}, "x")["body"]
+    body = server_side_apply({"text": text}, "x")["body"]
     assert yaml.safe_load(body) == {"text": text}
     assert body.isascii()
     assert "text" in json.dumps(body)

@@ -108,3 +108,40 @@ async def test_nothing_is_kept_of_a_pipeline_that_was_deleted_during_the_work(co
     controller._note(key, Outcome({SERVICE: "7"}))
     assert controller._left == {}
     assert waiting(controller) == (0, 0)
+
+
+async def test_a_class_that_changes_has_every_pipeline_looked_at(controller: Controller) -> None:
+    controller._pipelines[0].known[A] = pipeline(1)
+    new = Change(names.CLASS_KIND, Key("", "usual"), None, Metadata(Key("", "usual"), "c", "4"), listed=True)
+    controller.class_changed(new)
+    assert waiting(controller) == (0, 0), "at a start every pipeline is looked at anyway"
+    controller._classes.listed.set()
+    controller.class_changed(new)
+    assert waiting(controller) == (0, 1)
+
+
+async def test_when_a_rollout_ends_the_next_pipeline_is_woken(controller: Controller) -> None:
+    b, c = Key("ml", "b"), Key("ml", "c")
+    for key in (A, b, c):
+        controller._pipelines[0].known[key] = pipeline(1)
+    for key in (c, b):
+        controller._note(key, Outcome(rollout="waits"))
+    assert waiting(controller) == (0, 0)
+    controller._note(A, Outcome(rollout="runs"))
+    assert waiting(controller) == (0, 0)
+    controller._note(A, Outcome(rollout="ended"))
+    assert b in controller._queue._routine
+    assert c not in controller._queue._routine
+    # It need not be changed after all: so the next one is woken.
+    await controller._queue.take()
+    controller._queue.done(b)
+    controller._note(b, Outcome())
+    assert c in controller._queue._routine
+
+
+async def test_who_waits_for_a_pipeline_that_is_deleted_is_woken(controller: Controller) -> None:
+    b = Key("ml", "b")
+    controller._pipelines[0].known[b] = pipeline(1)
+    controller._note(b, Outcome(rollout="waits"))
+    controller.pipeline_changed(change(pipeline(1), None))
+    assert b in controller._queue._routine

@@ -1,6 +1,7 @@
 """The site of the documentation: built without a broken link, and nothing in it loaded from elsewhere."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,22 +12,34 @@ from llmpipeline.conditions import reasons
 from support.repository import DOCS, ROOT
 
 LARGEST = 300_000
+_PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 # What a browser loads by itself: not the links that a reader follows.
 _LOADED = re.compile(r"""<(?:script|img|iframe|source)[^>]+src=["']?(https?:)?//|<link[^>]+href=["']?(https?:)?//""")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    to = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(to)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    """Built from copies, because the site is written next to its configuration."""
+    here = tmp_path_factory.mktemp("docs")
+    shutil.copy(ROOT / "mkdocs.yml", here)
+    shutil.copytree(DOCS, here / "docs")
+    command = [sys.executable, "-m", "zensical", "build", "--strict"]
+    built = subprocess.run(command, cwd=here, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
-    return to
+    return here / "site"
 
 
 def test_every_page_is_there(site: Path) -> None:
     pages = {page.relative_to(DOCS).with_suffix(".html") for page in DOCS.rglob("*.md")}
     assert pages <= {page.relative_to(site) for page in site.rglob("*.html")}
+
+
+def test_every_picture_is_there_and_described() -> None:
+    """The site's own check knows pages and headings alone."""
+    shown = [(page, *found) for page in DOCS.rglob("*.md") for found in _PICTURE.findall(page.read_text())]
+    assert len(shown) > 3
+    missing = [(page.name, file) for page, text, file in shown if not text or not (page.parent / file).is_file()]
+    assert missing == []
 
 
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:

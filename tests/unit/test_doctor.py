@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from llmpipeline import names
 from llmpipeline.api.crd import crd
 from llmpipeline.cli import doctor as command
 from llmpipeline.cli.main import main
 from llmpipeline.cluster.errors import Unreachable
 from llmpipeline.doctor import nodes
 from llmpipeline.doctor.diagnose import diagnose
+from llmpipeline.doctor.gpu_types import known
 from llmpipeline.doctor.nodes import Claim, Node
 from llmpipeline.doctor.types import ClusterFacts, Finding, Unread
 from llmpipeline.plan.capacity.accelerators import TYPES
@@ -360,6 +362,71 @@ def test_every_type_is_told_by_each_of_its_labels(kind: str) -> None:
             assert (finding.verdict, finding.message) == ("Ok", f"{kind}: 4 on 1 node, 4 free")
 
 
+def gpu_class(name: str, *types: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name}
+    spec = {"gpuTypes": list(types)}
+    return {"apiVersion": names.API_VERSION, "kind": names.CLASS_KIND, "metadata": metadata, "spec": spec}
+
+
+B300 = {"name": "B300", "nodeLabels": {PRODUCT: ["NVIDIA-B300"]}}
+
+
+def test_a_type_that_classes_add() -> None:
+    there = [gpu_node("a", "NVIDIA-B300", 8), gpu_node("b", "NVIDIA-L4", 1)]
+    known_type, unknown_type = findings("GPUs", nodes=there, claims=[])
+    assert (known_type.verdict, unknown_type.verdict) == ("Ok", "Warning")
+    assert "spec.gpuTypes of an LLMPipelineClass" in unknown_type.remedy
+    found = findings("GPUs", nodes=there, claims=[], classes=[gpu_class("usual", B300)])
+    assert [finding.message for finding in found] == [
+        "B300: 8 on 1 node, 8 free; for pipelines of class usual",
+        "L4: 1 on 1 node, 1 free",
+    ]
+    classes = [gpu_class("usual", B300), gpu_class("other", B300)]
+    found = findings("GPUs", nodes=there, claims=[], classes=classes)
+    assert found[0].message.endswith("; for pipelines of classes usual, other")
+    assert {finding.verdict for finding in found} == {"Ok"}
+
+
+def test_a_class_with_other_labels_of_a_built_in_type() -> None:
+    own = Node("a", {"example.com/gpu": "l4"}, {GPU: 2}, True)
+    l4 = {"name": "L4", "nodeLabels": {"example.com/gpu": ["l4"]}}
+    assert only("GPUs", nodes=[own], claims=[]).verdict == "Warning"
+    finding = only("GPUs", nodes=[own], claims=[], classes=[gpu_class("usual", l4)])
+    assert (finding.verdict, finding.message) == ("Ok", "L4: 2 on 1 node, 2 free; for pipelines of class usual")
+
+
+def test_a_resource_that_a_class_names() -> None:
+    given = {"name": "X1", "resource": "example.com/gpu", "nodeLabels": {"example.com/gpu": ["x1"]}}
+    types = known([gpu_class("usual", given)])
+    manifest = node_manifest()
+    manifest["metadata"]["labels"] = {"example.com/gpu": "x1"}
+    manifest["status"]["allocatable"] = {"example.com/gpu": "4"}
+    assert nodes.node(manifest).gpus == {}
+    read = nodes.node(manifest, types)
+    pod = {"spec": {"nodeName": "a", "containers": [{"resources": {"limits": {"example.com/gpu": "3"}}}]}}
+    claims = [nodes.claim(pod, types)]
+    finding = only("GPUs", nodes=[read], claims=claims, classes=[gpu_class("usual", given)])
+    assert (finding.verdict, finding.message) == ("Ok", "X1: 4 on 1 node, 1 free; for pipelines of class usual")
+    down = Node("b", {"example.com/gpu": "x1"}, {}, True)
+    other = Node("c", {"example.com/gpu": "of-others"}, {}, True)
+    found = findings("GPUs", nodes=[read, down, other], claims=[], classes=[gpu_class("usual", given)])
+    assert found[-1].message == "labelled with a GPU, but offering none: b"
+
+
+def test_classes_that_no_pipeline_can_have_add_no_types() -> None:
+    wrong = gpu_class("usual", {**B300, "nodeLabels": {"a b": ["c"], PRODUCT: ["NVIDIA-B300"]}})
+    for there in ([wrong], [gpu_class("usual", {"name": "B300"})], [{}]):
+        assert only("GPUs", nodes=[gpu_node("a", "NVIDIA-B300", 8)], claims=[], classes=there).verdict == "Warning"
+
+
+def test_classes_that_may_not_be_read() -> None:
+    unread = Unread("classes are forbidden")
+    finding = only("GPUs", nodes=[gpu_node("a", "NVIDIA-B300", 8)], claims=[], classes=unread)
+    assert finding.verdict == "Warning"
+    assert "unless a class adds the type: classes are forbidden" in finding.message
+    assert only("GPUs", nodes=[gpu_node("a", "NVIDIA-L4", 8)], claims=[], classes=unread).verdict == "Ok"
+
+
 def test_a_node_whose_device_plugin_is_down() -> None:
     found = findings("GPUs", nodes=[gpu_node("a", "NVIDIA-L4", 1), gpu_node("b", "NVIDIA-L4", 0)], claims=[])
     assert found[-1].verdict == "Warning"
@@ -457,7 +524,7 @@ class TestCommand:
 
     @staticmethod
     def run(monkeypatch: pytest.MonkeyPatch, found: list[Finding], *args: str, color: bool = False) -> Any:
-        monkeypatch.setattr(command, "examine", lambda namespace, user: found)
+        monkeypatch.setattr(command, "examine", lambda namespace, user, context: found)
         return CliRunner().invoke(main, ["doctor", *args], color=color)
 
     def test_a_table(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -481,8 +548,13 @@ class TestCommand:
         assert ended.exit_code == 0
         assert json.loads(ended.output) == [{"check": "GPUs", "verdict": "Unknown", "message": "?", "remedy": "ask"}]
 
+    @pytest.mark.parametrize("check", ["LLMPipeline CRD", "KubeRay CRD"])
+    def test_a_crd_that_may_not_be_read_is_no_success(self, monkeypatch: pytest.MonkeyPatch, check: str) -> None:
+        found = [Finding("Kubernetes", "Ok", "v1.34.1"), Finding(check, "Unknown", "cannot be read: forbidden")]
+        assert self.run(monkeypatch, found).exit_code == 1
+
     def test_no_cluster(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def examine(namespace: str | None, user: str | None) -> list[Finding]:
+        def examine(namespace: str | None, user: str | None, context: str | None) -> list[Finding]:
             raise Unreachable("the cluster cannot be reached: no")
 
         monkeypatch.setattr(command, "examine", examine)

@@ -28,7 +28,7 @@ from support.kuberay.rayservices import (
 
 NEW_CLUSTER = {
     "image": of_container("image", "other"),
-    "environment": of_container("env", [{"name": "A", "value": "1"}]),
+    "env": of_container("env", [{"name": "A", "value": "1"}]),
     "memory": of_container("resources", resources(memory="16Gi")),
     "another unit of the same amount": of_container("resources", resources(memory="8589934592")),
     "ray version": sets("rayVersion", to="2.61.0"),

@@ -66,8 +66,17 @@ def why(old: Document, change: Edit) -> list[tuple[str, str, str]]:
 
 TOKEN = {"huggingFace": {"repository": "a/b", "tokenSecretRef": {"name": "token", "key": "token"}}}
 CACHE = {"path": "/models", "claimName": "models"}
+STEP: Document = {"name": "s", "custom": {"importPath": "a:b", "code": {"configMap": "one"}}}
+STEPS = pipeline({"name": "app", "graph": {"nodes": [STEP]}})
+
+
+def with_code(name: str) -> Edit:
+    return lambda document: document["spec"]["apps"][0]["graph"]["nodes"][0]["custom"]["code"].update(configMap=name)
+
+
 FIELDS: dict[str, tuple[Document, Edit, str, str]] = {
     "image": (derived(), of_ray(image="other"), "ray.image", fields.TOGETHER),
+    "code": (STEPS, with_code("other"), "apps[].graph.nodes[].custom.code", fields.TOGETHER),
     "pull policy": (derived(), of_ray(imagePullPolicy="Always"), "ray.imagePullPolicy", fields.TOGETHER),
     "pull secrets": (derived(), of_ray(imagePullSecrets=[{"name": "a"}]), "ray.imagePullSecrets", fields.TOGETHER),
     "version": (derived(), of_ray(version="2.61.0"), "ray.version", fields.TOGETHER),
@@ -78,8 +87,8 @@ FIELDS: dict[str, tuple[Document, Edit, str, str]] = {
     "model cache": (derived(), of_ray(modelCache=CACHE), "ray.modelCache", fields.TOGETHER),
     "variable": (
         derived(),
-        of_ray(environment=[{"name": "HF_HUB_OFFLINE", "value": "1"}]),
-        "ray.environment[HF_HUB_OFFLINE]",
+        of_ray(env=[{"name": "HF_HUB_OFFLINE", "value": "1"}]),
+        "ray.env[HF_HUB_OFFLINE]",
         fields.TOGETHER,
     ),
     "drain": (derived(), of_pipeline(drainSeconds=300), "drainSeconds", fields.TOGETHER),
@@ -207,7 +216,7 @@ def test_what_the_user_did_not_touch_is_a_change_of_llmpipeline() -> None:
     found = reasons(live, wanted, is_derived=True, unedited=unedited)
     assert {(it.field, it.remedy) for it in found} == {
         ("ray.image", fields.TOGETHER),
-        ("ray.environment[RAY_OLD]", fields.OUR_CHANGE),
+        ("ray.env[RAY_OLD]", fields.OUR_CHANGE),
     }
 
 

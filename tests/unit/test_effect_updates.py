@@ -51,7 +51,7 @@ def test_models_of_one_group_never_need_more_than_it_can_grow() -> None:
 def test_part_of_a_gpu_is_a_whole_one_more() -> None:
     def app(message: str) -> Document:
         code = {"importPath": "m:f", "args": {"a": message}}
-        wanted = {"gpus": "500m", "accelerator": "L4"}
+        wanted = {"gpus": "500m", "accelerator": {"type": "L4"}}
         return pipeline(
             {"name": "a", "custom": {**code, "deployments": [{"name": "D", "replicas": 2, "resources": wanted}]}}
         )
@@ -85,7 +85,7 @@ def test_a_setting_costs_nothing() -> None:
 def test_a_new_cluster_names_the_types_of_its_gpus() -> None:
     apps = [chat(a_model("a"), a_model("b", accelerator={"type": "H100"}))]
     was = pipeline(*apps)
-    now = pipeline(*apps, ray={"environment": [{"name": "A", "value": "1"}]})
+    now = pipeline(*apps, ray={"env": [{"name": "A", "value": "1"}]})
     effect = of(was, now)
     assert (effect.kind, dict(effect.extra), effect.interrupts) == ("NewCluster", {"L4": 1, "H100": 1}, False)
     assert "1 L4 GPU and 1 H100 GPU more" in effect.message

@@ -163,7 +163,10 @@ def test_a_packed_model_without_gpus_runs_on_a_cpu_group() -> None:
 
 
 def part(gpus: str, replicas: int, **fields: Any) -> Document:
-    return {"name": "part", "hello": {"resources": {"gpus": gpus, "accelerator": "L4", **fields}, "replicas": replicas}}
+    return {
+        "name": "part",
+        "hello": {"resources": {"gpus": gpus, "accelerator": {"type": "L4"}, **fields}, "replicas": replicas},
+    }
 
 
 def test_parts_of_a_gpu_share_one() -> None:

@@ -59,6 +59,17 @@ def test_each_node_is_a_deployment_that_scales_alone() -> None:
     assert planned.gpus == (1, 4)  # one more in an update
 
 
+def test_the_answer_of_a_chat_is_the_last_text_unless_the_user_says_which() -> None:
+    def settings(*nodes: Document, **chat: str) -> Any:
+        planned = plan(graph(*nodes, chat={"model": "m", **chat}))
+        return planned.applications[0].deployments[0]["user_config"]["chat"]
+
+    mine = {"name": "mine", "after": ["a"], "custom": {"importPath": "a:b"}}
+    assert settings(node("a"), node("b", "a")) == {"model": "m", "answer": "b.text"}
+    assert settings(node("a"), mine) == {"model": "m", "answer": "mine.text"}
+    assert settings(node("a"), node("b"), answer="a.text ~ b.text") == {"model": "m", "answer": "a.text ~ b.text"}
+
+
 @pytest.mark.parametrize(
     ("app", "message"),
     [
@@ -67,10 +78,20 @@ def test_each_node_is_a_deployment_that_scales_alone() -> None:
             "graph.nodes[0].after: the nodes wait for each other: a",
         ),
         (graph(node("a", "a")), "graph.nodes[0].after: the nodes wait for each other: a after a"),
+        (graph(node("a", "a"), chat={"model": "m"}), "graph.nodes[0].after: the nodes wait for each other: a after a"),
         (graph(node("a", "x")), "graph.nodes[0].after[0]: there is no node x; there are: a"),
         (graph(node("request")), "graph.nodes[0].name: request means something else in templates"),
         (graph(node("a"), node("b"), output={"x": "b.text"}), "graph.nodes[0].name: nothing uses the result of a"),
         (graph(node("a"), output={"x": "c.text"}), "graph.output.x: there is no node c; known here: request, a"),
+        (
+            graph(node("enrich"), output={"x": "enrch.text"}),
+            "graph.output.x: there is no node enrch; did you mean enrich?",
+        ),
+        (graph(node("one"), node("two", when="on.text")), "graph.nodes[1].when: there is no node on; known here: requ"),
+        (
+            graph(node("one"), node("two", "one", when="onee")),
+            "graph.nodes[1].when: there is no node onee; did you mean",
+        ),
         (graph(node("a"), output={"x": [{"y": "a."}]}), "graph.output.x[0].y: is not Jinja2"),
         (graph(node("a"), output={"x": "{{ a }}"}), "graph.output.x: "),
         (graph(node("a"), output={}), "graph.nodes[0].name: nothing uses the result of a"),
@@ -87,6 +108,30 @@ def test_each_node_is_a_deployment_that_scales_alone() -> None:
         (
             graph(node("a", generate={"model": MODEL, "prompt": "x"}, input="request.text")),
             "graph.nodes[0].input: a generate node works on its prompt",
+        ),
+        (
+            graph(node("a", generate={"model": MODEL, "messages": [{"role": "user", "content": "{{ b.text }}"}]})),
+            "graph.nodes[0].generate.messages[0].content: there is no node b",
+        ),
+        (
+            graph(node("a", generate={"model": MODEL, "messages": [{"conversation": "{{ request.messages }}"}]})),
+            "graph.nodes[0].generate.messages[0].conversation: is an expression, which is written without {{ }}: req",
+        ),
+        (
+            graph(node("a"), node("b"), chat={"model": "m"}),
+            "graph.chat.answer: no other node comes after a, b, so the answer could be the text of each; say which",
+        ),
+        (
+            graph(node("a"), node("b", "a", embed={"model": MODEL}), chat={"model": "m"}),
+            "graph.chat.answer: the last node, b, makes no text; give an expression",
+        ),
+        (
+            graph(node("a"), chat={"model": "m", "answer": "b.text"}),
+            "graph.chat.answer: there is no node b; known here: request, a",
+        ),
+        (
+            graph(node("a"), node("b"), chat={"model": "m", "answer": "a.text"}, output={"x": "a.text"}),
+            "graph.nodes[1].name: nothing uses the result of b",
         ),
         (
             graph(node("a", generate={"model": MODEL, "prompt": "x", "engine": {"extra": {"dtype": "auto"}}})),

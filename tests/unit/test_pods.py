@@ -322,12 +322,15 @@ def test_a_status_stays_small_whatever_is_reported() -> None:
     apps = [{**HELLO, "name": f"hello-{number}", "routePrefix": f"/{number}"} for number in range(32)]
     wanted = desired.compile(pipeline(*apps, metadata={"generation": 1}))
     deployments = {
-        f"deployment-{number}": {"status": "UPDATING", "message": "\x1b" + "ü" * 10**5} for number in range(100)
+        f"deployment-{number}": {"status": "UPDATING", "message": "\x1b" + "ü" * 500} for number in range(100)
     }
     states = {
-        app["name"]: {"status": "X" * 999, "message": "y" * 10**6, "serveDeploymentStatuses": deployments}
+        app["name"]: {"status": "X" * 999, "message": "y" * 10**4, "serveDeploymentStatuses": deployments}
         for app in apps
     }
+    # One whose texts are larger than any object can be.
+    largest = {"deployment": {"status": "UPDATING", "message": "\x1b" + "ü" * 10**5}}
+    states["hello-0"] = {"status": "X" * 999, "message": "y" * 10**6, "serveDeploymentStatuses": largest | deployments}
     rayservice = service(True)
     rayservice["status"]["activeServiceStatus"]["applicationStatuses"] = states
     status = judge(Situation(wanted, Verdict(Applied.APPLIED, ""), observe(rayservice)), Status(), NOW)

@@ -2,6 +2,8 @@
 
 import sys
 from dataclasses import replace
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -28,6 +30,7 @@ from prove_changes.judge import (
     wrong,
 )
 from prove_changes.observe import is_settled
+from prove_changes.plot import plot
 from prove_changes.rows import Abilities, Case, NotRun, back, cases, document, shard, short
 
 IMAGE = "llmpipeline/serve:2.60.0-base"
@@ -174,7 +177,21 @@ def test_the_page_lists_what_was_and_what_was_not_measured(tmp_path) -> None:
     file = tmp_path / "results.jsonl"
     report.append(file, {**result, "lost": 5})
     report.append(file, result)
-    page = report.page(report.read(file).values(), [NotRun("b", "spec.b", "needs GPUs")])
+    page = report.page(report.read(file).values(), [NotRun("b", "spec.b", "needs GPUs")], 2, "Two cores.")
     assert "| `a` | another value | InPlace | InPlace | 9 | 1 | 0.20 (0.10) | 0/0 |" in page
     assert "- `a` (a): 1 requests lost" in page
     assert "| 1 | needs GPUs |" in page
+    assert "| 2 | nobody has run it yet |" in page
+    assert "\nTwo cores.\n" in page
+
+
+def test_the_picture_has_a_dot_for_each_change_that_was_measured() -> None:
+    def result(kind: str, restarts: str, gap: float) -> dict[str, Any]:
+        return {"predicted": {"kind": kind, "restarts": restarts}, "gap": gap, "gap_before": 0.25}
+
+    found = [result("InPlace", "", 0.5), result("InPlace", "app", 1.5), result("NewCluster", "all", 3.0)]
+    picture = ElementTree.fromstring(plot([*found, {"failed": "no", "predicted": {"kind": "InPlace"}}]))
+    dots = [float(it.attrib["cx"]) for it in picture if it.tag.endswith("circle")]
+    assert dots == [210 + gap / 4 * 600 for gap in (0.5, 1.5, 3.0)]  # four seconds are 600 pixels wide
+    words = [it.text for it in picture if it.tag.endswith("text")]
+    assert words[-3:] == ["in place, nothing restarts (1)", "in place, replicas restart (1)", "new Ray cluster (1)"]

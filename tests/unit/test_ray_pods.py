@@ -96,5 +96,5 @@ def test_two_workers_of_different_groups_are_no_pair() -> None:
         {"name": "gpu", "accelerator": {"type": "L4"}, "minReplicas": 1, "maxReplicas": 1},
         {"name": "cpu", "minReplicas": 1, "maxReplicas": 1},
     ]
-    parts = {"name": "hello", "hello": {"replicas": 2, "resources": {"gpus": "400m", "accelerator": "L4"}}}
+    parts = {"name": "hello", "hello": {"replicas": 2, "resources": {"gpus": "400m", "accelerator": {"type": "L4"}}}}
     assert "excludeHeadPodFromServeSvc" not in service(parts, workers=workers)

@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from llmpipeline_serve.local.errors import RunnerError
 from llmpipeline_serve.local.machine import Machine
 
 TINY = {kind: f"/tiny/{kind}" for kind in ("generate", "classify", "embed", "summarize")}
-LAPTOP = Machine(port=8001, gpus=0, haproxy=False, tiny_models=None)
-TINY_LAPTOP = Machine(port=8001, gpus=0, haproxy=False, tiny_models=TINY)
-GPU_MACHINE = Machine(port=8001, gpus=1, haproxy=False, tiny_models=None)
+LOOPBACK = IPv4Address("127.0.0.1")
+LAPTOP = Machine(LOOPBACK, port=8001, gpus=0, haproxy=False, tiny_models=None)
+TINY_LAPTOP = Machine(LOOPBACK, port=8001, gpus=0, haproxy=False, tiny_models=TINY)
+GPU_MACHINE = Machine(LOOPBACK, port=8001, gpus=1, haproxy=False, tiny_models=None)
 
 
 def model(**changed: Any) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def chat(*models: dict[str, Any], **args: Any) -> dict[str, Any]:
 
 def adapted_model(machine: Machine, **changed: Any) -> tuple[dict[str, Any], list[str]]:
     """Return the only model after adaptation, and what was said about it."""
-    serve_config, changes = adapt(chat(model(**changed)), machine)
+    serve_config, changes, _ = adapt(chat(model(**changed)), machine)
     return serve_config["applications"][0]["args"]["llm_configs"][0], changes
 
 
@@ -57,10 +59,17 @@ def test_does_not_mutate() -> None:
 
 
 def test_listens_on_the_loopback_only() -> None:
-    serve_config, changes = adapt(chat(), LAPTOP)
+    serve_config, changes, _ = adapt(chat(), LAPTOP)
     assert serve_config["http_options"] == {"host": "127.0.0.1", "port": 8001}
     assert serve_config["proxy_location"] == "EveryNode"
     assert changes == ["listens on 127.0.0.1:8001, which only this machine reaches"]
+
+
+def test_in_a_container_it_says_that_others_reach_it() -> None:
+    machine = LAPTOP._replace(host=IPv4Address("0.0.0.0"))
+    adapted = adapt({"http_options": {"host": "0.0.0.0", "port": 8000}, "applications": []}, machine)
+    assert adapted.serve_config["http_options"] == {"host": "0.0.0.0", "port": 8001}
+    assert adapted.changes == ["listens on 0.0.0.0:8001, which other machines may reach, without a token"]
 
 
 def test_a_model_without_gpus() -> None:
@@ -79,12 +88,19 @@ def test_a_model_without_gpus() -> None:
 
 
 def test_a_tiny_model() -> None:
-    engine = {"max_model_len": 8192, "quantization": "awq", "tool_call_parser": "hermes", "max_num_seqs": 8}
+    engine = {
+        "max_model_len": 8192,
+        "quantization": "awq",
+        "reasoning_parser": "qwen3",
+        "tool_call_parser": "hermes",
+        "max_num_seqs": 8,
+    }
     found, changes = adapted_model(TINY_LAPTOP, engine_kwargs=engine, lora_config={"max_num_adapters_per_replica": 2})
     assert found["model_loading_config"] == {"model_id": "qwen3-0.6b", "model_source": "/tiny/generate"}
     assert found["engine_kwargs"] == {
         "max_model_len": 256,
         "max_num_seqs": 8,
+        "tool_call_parser": "hermes",
         "dtype": "float32",
         "enforce_eager": True,
     }
@@ -92,7 +108,7 @@ def test_a_tiny_model() -> None:
     assert changes[1:5] == [
         "chat: model qwen3-0.6b: a tiny random model made here instead of Qwen/Qwen3-0.6B; its answers are noise",
         "chat: model qwen3-0.6b: lora_config left out, the tiny model takes no adapters",
-        "chat: model qwen3-0.6b: quantization, tool_call_parser left out, the tiny model has no use for it",
+        "chat: model qwen3-0.6b: quantization, reasoning_parser left out, the tiny model has no use for it",
         "chat: model qwen3-0.6b: max_model_len 256, the most that the tiny model takes",
     ]
 
@@ -132,7 +148,7 @@ def test_a_model_with_gpus_keeps_them() -> None:
 
 
 def test_models_that_ray_reads_from_a_file() -> None:
-    serve_config, _ = adapt(chat(model(), "model.yaml"), TINY_LAPTOP)  # type: ignore[arg-type]
+    serve_config, _, _ = adapt(chat(model(), "model.yaml"), TINY_LAPTOP)  # type: ignore[arg-type]
     assert serve_config["applications"][0]["args"]["llm_configs"][1] == "model.yaml"
 
 
@@ -146,7 +162,7 @@ def deployment(**options: Any) -> dict[str, Any]:
 def test_a_deployment_without_gpus() -> None:
     options = {"num_cpus": 2, "num_gpus": 1, "accelerator_type": "L4", "resources": {"slots": 1}}
     given = deployment(ray_actor_options=options, placement_group_bundles=[{"CPU": 2, "GPU": 1}, {"GPU": 1}])
-    serve_config, changes = adapt(given, LAPTOP)
+    serve_config, changes, _ = adapt(given, LAPTOP)
     app = serve_config["applications"][0]
     assert app["args"] == {"llm_configs": "not ours"}
     assert app["deployments"] == [
@@ -167,7 +183,7 @@ def test_a_deployment_without_gpus() -> None:
 
 def test_a_deployment_with_gpus() -> None:
     given = deployment(ray_actor_options={"num_gpus": 1, "accelerator_type": "L4"})
-    serve_config, changes = adapt(given, GPU_MACHINE)
+    serve_config, changes, _ = adapt(given, GPU_MACHINE)
     assert serve_config["applications"][0]["deployments"][0]["ray_actor_options"] == {"num_gpus": 1}
     assert changes == ["mine: D: accelerator_type L4 left out, this machine has none"]
 
@@ -192,6 +208,16 @@ def test_only_haproxy_passes_requests_directly(haproxy: bool, left: dict[str, st
 HUB = {"repository": "a/b"}
 
 
+@pytest.mark.parametrize(
+    ("given", "length"), [({}, 256), ({"max_model_len": 1000}, 1000), ({"max_model_len": 8192}, 2048)]
+)
+def test_a_tiny_model_in_a_graph_takes_what_other_nodes_found(given: dict[str, Any], length: int) -> None:
+    nodes = [{"name": "reply", "generate": {"model": HUB, "engine": given}}]
+    app = {"name": "g", "import_path": "llmpipeline_serve.graph.app:build", "args": {"nodes": nodes}}
+    (adapted,) = adapt({"applications": [app]}, TINY_LAPTOP).serve_config["applications"]
+    assert adapted["args"]["nodes"][0]["generate"]["engine"]["max_model_len"] == length
+
+
 def test_a_graph_with_tiny_models() -> None:
     nodes = [
         {"name": "clean", "preprocess": {"tokenizer": HUB}},
@@ -211,7 +237,7 @@ def test_a_graph_with_tiny_models() -> None:
     ]
     import_path = "llmpipeline_serve.graph.app:build"
     app = {"name": "g", "import_path": import_path, "args": {"nodes": nodes}, "deployments": deployments}
-    serve_config, changes = adapt({"applications": [app]}, TINY_LAPTOP)
+    serve_config, changes, _ = adapt({"applications": [app]}, TINY_LAPTOP)
     (adapted,) = serve_config["applications"]
     clean, kind, short, vector, reply = adapted["args"]["nodes"]
     assert clean["preprocess"] == {"tokenizer": {"path": "/tiny/generate"}}
@@ -260,7 +286,7 @@ def test_prefill_and_decode_become_one() -> None:
         f"{part}_config": model(engine_kwargs={"kv_transfer_config": kv_transfer}) for part in ("prefill", "decode")
     }
     app = {"name": "chat", "import_path": "ray.serve.llm:build_pd_openai_app", "args": configs}
-    serve_config, changes = adapt({"applications": [app]}, TINY_LAPTOP)
+    serve_config, changes, _ = adapt({"applications": [app]}, TINY_LAPTOP)
     (adapted,) = serve_config["applications"]
     assert adapted["import_path"] == "ray.serve.llm:build_openai_app"
     (config,) = adapted["args"]["llm_configs"]
@@ -276,10 +302,23 @@ def test_a_tiny_embedder_stands_in_for_an_embedder() -> None:
 
 def test_a_traffic_split_asks_on_the_port_of_this_machine() -> None:
     app = {"name": "s", "import_path": "llmpipeline_serve.traffic_split.app:build", "args": {"port": 8000}}
-    serve_config, _ = adapt({"applications": [app]}, LAPTOP)
+    serve_config, _, _ = adapt({"applications": [app]}, LAPTOP)
     assert serve_config["applications"][0]["args"] == {"port": 8001}
 
 
 def test_nothing_to_change() -> None:
     given = deployment(ray_actor_options={"num_cpus": 0.5})
-    assert adapt(given, LAPTOP) == (given, [])
+    assert adapt(given, LAPTOP) == (given, [], False)
+
+
+@pytest.mark.parametrize(
+    ("config", "machine", "expected"),
+    [
+        (chat(model()), LAPTOP, True),
+        (chat(model()), GPU_MACHINE, False),
+        ({"applications": [{"name": "h", "import_path": "llmpipeline_serve.hello:build"}]}, LAPTOP, False),
+    ],
+    ids=["a model on CPUs", "a model on a GPU", "no model"],
+)
+def test_whether_an_engine_runs_on_cpus(config: dict[str, Any], machine: Machine, expected: bool) -> None:
+    assert adapt(config, machine).has_cpu_engine is expected

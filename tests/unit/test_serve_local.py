@@ -1,5 +1,6 @@
 """The runner's other decisions: its job, its environment, and what it makes of Serve's words."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from llmpipeline_serve.contract.hello import HelloArgs
+from llmpipeline_serve.local import __main__ as runner
+from llmpipeline_serve.local import system_libraries
 from llmpipeline_serve.local.environment import environment
+from llmpipeline_serve.local.errors import RunnerError
 from llmpipeline_serve.local.failure import reason
 from llmpipeline_serve.local.job import Job
 from llmpipeline_serve.local.progress import describe, waiting_for
@@ -127,6 +131,26 @@ def app(status: str, **deployments: tuple[str, list[str], str]) -> dict[str, Any
             for name, (state, replicas, message) in deployments.items()
         },
     }
+
+
+def test_a_library_that_no_wheel_brings_is_named_before_an_engine_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(system_libraries.ctypes, "CDLL", missing)
+    with pytest.raises(RunnerError, match=r"needs libnuma\.so\.1, .*: apt-get install libnuma1") as raised:
+        system_libraries.require_for_cpu_engine()
+    assert raised.value.exit_code == 3
+
+
+def test_tiny_models_where_they_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in the image without vLLM, where the runner itself must start."""
+    for name in [name for name in sys.modules if name.startswith("llmpipeline_serve.local.tiny")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in {"safetensors", *(name for name in sys.modules if name.startswith("safetensors."))}:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(RunnerError, match=r"tiny models need safetensors.*, .*use the image whose tag ends in -cpu"):
+        runner._tiny_models(tmp_path)
 
 
 def test_progress_counts_replicas() -> None:

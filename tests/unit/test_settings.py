@@ -115,7 +115,7 @@ def test_what_is_rendered_of_a_graph() -> None:
     # A call of a service has a limit of its own: the node's, else that of the whole request.
     call = {"url": "http://a.example", "method": "POST", "timeout_seconds": 7}
     unset: dict[str, Any] = {"clean": {}, "short": {}, "vector": {}, "reply": {}}
-    assert found == {**unset, "call": call, "kind": None, "mine": None}
+    assert found == {**unset, "call": call, "kind": None, "mine": {"threads": 16}}
 
 
 @pytest.mark.parametrize(

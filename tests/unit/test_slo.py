@@ -167,12 +167,19 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         async def read(self, kind: str, key: Any) -> Any:
             return there.get(key.name)
 
+        async def knows(self, *_: Any) -> bool:
+            return True
+
+        async def items(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+            return
+            yield
+
     @asynccontextmanager
     async def connect(**_: Any) -> AsyncIterator[FakeCluster]:
         yield FakeCluster()
 
     monkeypatch.setattr("llmpipeline.cluster.client.connect", connect)
-    monkeypatch.setattr("llmpipeline.cluster.client.default_namespace", lambda _: "ml")
+    monkeypatch.setattr("llmpipeline.cluster.kubeconfig.default_namespace", lambda _: "ml")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("LLMPIPELINE_PROMETHEUS", raising=False)
     return there

@@ -123,7 +123,7 @@ def test_a_drain_lasts_as_long_as_the_spec_says() -> None:
 
 def test_a_replica_of_any_gpu_leaves_the_room_of_others() -> None:
     any_gpu = {"name": "Any", "resources": {"cpus": 2, "gpus": 1}}
-    typed = {"name": "Typed", "resources": {"gpus": 1, "accelerator": "L4"}}
+    typed = {"name": "Typed", "resources": {"gpus": 1, "accelerator": {"type": "L4"}}}
     app = {"name": "c", "custom": {"importPath": "m:f", "deployments": [typed, any_gpu]}}
     assert surges(app) == {"Typed": 1, "Any": 1}
 
@@ -140,7 +140,7 @@ def test_a_thousand_parts_of_gpus_are_planned_in_seconds(given: bool) -> None:
                     {
                         "name": f"d{item}",
                         "replicas": 1 + item % 9,
-                        "resources": {"gpus": f"{1 + number * 32 + item}m", "accelerator": "L4"},
+                        "resources": {"gpus": f"{1 + number * 32 + item}m", "accelerator": {"type": "L4"}},
                     }
                     for item in range(30)
                 ],

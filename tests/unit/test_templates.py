@@ -1,5 +1,7 @@
 """Templates: what the operator lets pass, and what the app does with the rest."""
 
+import re
+
 import pytest
 from jinja2 import TemplateError
 
@@ -92,6 +94,23 @@ def test_what_is_refused_with_the_resource(source: str, says: str) -> None:
 @pytest.mark.parametrize("source", ["", "a }} b {{ c", "a %} x", "{{ a }}", "1 +", "a) }}{{ (b", "set x = 1"])
 def test_what_is_no_expression(source: str) -> None:
     with pytest.raises(checked.TemplateRefusedError):
+        checked.names_in_expression(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("{{ answer.text }}", "is an expression, which is written without {{ }}: answer.text"),
+        ("answer.label = 'x'", "to compare, write == instead of ="),
+        ("answer.label == 'x'", ""),
+        ("answer.text|truncate(length=9)", ""),
+    ],
+)
+def test_common_slips_in_an_expression(source: str, says: str) -> None:
+    if not says:
+        assert checked.names_in_expression(source) == {"answer"}
+        return
+    with pytest.raises(checked.TemplateRefusedError, match=re.escape(says)):
         checked.names_in_expression(source)
 
 

@@ -59,7 +59,7 @@ def test_no_variable_without_tracing() -> None:
 
 def test_a_users_variable_wins() -> None:
     mine = {"name": "OTEL_SERVICE_NAME", "value": "mine"}
-    assert environments(traced(ray={"environment": [mine]}))[0]["OTEL_SERVICE_NAME"] == "mine"
+    assert environments(traced(ray={"env": [mine]}))[0]["OTEL_SERVICE_NAME"] == "mine"
 
 
 CLOSED: dict[str, Any] = {"policy": {"egress": "Closed"}}

@@ -20,6 +20,10 @@ What would leave half an install, or two operators that write the same objects, 
     {{- fail (printf "the CRD llmpipelines.serving.llmpipeline.dev belongs to the release %s; upgrade that one, or, where it was uninstalled, install by its name and namespace or with --set crds.enabled=false" $owner) -}}
   {{- end -}}
 {{- end -}}
+{{- /* helm looks at all manifests before it makes the first, so the CRD must be there already. */ -}}
+{{- if and (dig "create" false (.Values.defaultClass | default dict)) (lookup "v1" "Namespace" "" "kube-system") (not (.Capabilities.APIVersions.Has "serving.llmpipeline.dev/v1alpha1/LLMPipelineClass")) -}}
+  {{- fail "defaultClass: the API server does not know LLMPipelineClass yet; install or upgrade first with --set defaultClass.create=false, then upgrade with it" -}}
+{{- end -}}
 {{- range .Values.watchNamespaces -}}
   {{- /* The release's own may be made by this very install: --create-namespace. */ -}}
   {{- if and (ne . $.Release.Namespace) (lookup "v1" "Namespace" "" "kube-system") (not (lookup "v1" "Namespace" "" .)) -}}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
@@ -77,12 +78,50 @@ def parts(model: Model, kind: type[Kind], at: Path = (), holder: Model | None = 
     """
     if isinstance(model, kind):
         yield Part(at, model, holder)
-    for name, field in type(model).model_fields.items():
-        value, here = getattr(model, name), (*at, field.alias or name)
-        items = enumerate(value) if isinstance(value, tuple) else ()
-        for place, inner in [(here, value), *(((*here, index), item) for index, item in items)]:
-            if isinstance(inner, Model):
-                yield from parts(inner, kind, place, model)
+    for name, alias in _ways(type(model), kind):  # type: ignore[arg-type]  # a class is hashable
+        value, here = getattr(model, name), (*at, alias)
+        if isinstance(value, tuple):
+            for index, item in enumerate(value):
+                yield from parts(item, kind, (*here, index), model)
+        elif value is not None:
+            yield from parts(value, kind, here, model)
+
+
+Whole = TypeVar("Whole", bound=Model)
+
+
+def replaced(model: Whole, kind: type[Kind], change: Callable[[Kind], Kind]) -> Whole:
+    """The model with every model of this kind in it changed; the others stay what they are."""
+    if isinstance(model, kind):
+        return change(model)  # type: ignore[return-value]  # the change keeps the type
+    updates: dict[str, Any] = {}
+    for name, _ in _ways(type(model), kind):  # type: ignore[arg-type]  # a class is hashable
+        value = getattr(model, name)
+        if isinstance(value, tuple):
+            updates[name] = tuple(replaced(item, kind, change) for item in value)
+        elif value is not None:
+            updates[name] = replaced(value, kind, change)
+    return model.model_copy(update=updates) if updates else model
+
+
+@cache
+def _ways(holder: type[Model], kind: type) -> tuple[tuple[str, str], ...]:
+    """The fields of a model, with their names in the document, in which there may be models of this kind."""
+    inner = {name: model_in(field.annotation) for name, field in holder.model_fields.items()}
+    fields = [(name, holder.model_fields[name].alias or name, model) for name, model in inner.items() if model]
+    return tuple((name, alias) for name, alias, model in fields if issubclass(model, kind) or _ways(model, kind))
+
+
+def model_in(annotation: Any) -> type[Model] | None:
+    """The model that a field holds, directly, in a list or optionally."""
+    return next(_models_in(annotation), None)
+
+
+def _models_in(annotation: Any) -> Iterator[type[Model]]:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models_in(argument)
 
 
 def _field_path(path: Path) -> dict[str, str]:

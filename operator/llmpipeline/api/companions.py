@@ -181,7 +181,7 @@ class Tracing(Model):
         Rule(
             cel="!self.endpoint.matches('/v1/traces/?$')",
             message="give the base URL: /v1/traces is added to it",
-            holds=lambda tracing: not tracing.endpoint.rstrip("/").endswith("/v1/traces"),
+            holds=lambda tracing: not tracing.endpoint.endswith(("/v1/traces", "/v1/traces/")),
             at=("endpoint",),
         ),
     )

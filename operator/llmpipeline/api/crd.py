@@ -8,7 +8,9 @@ Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/cust
 from typing import Any, Final
 
 from llmpipeline import names
+from llmpipeline.api.base import Model
 from llmpipeline.api.pipeline import LLMPipeline
+from llmpipeline.api.pipeline_class import LLMPipelineClass
 from llmpipeline.api.run_code import KEYWORD
 from llmpipeline.api.status import NOT_OBSERVED
 
@@ -35,6 +37,15 @@ _COLUMNS: Final = [
     {"name": "GPUs", "type": "integer", "jsonPath": ".status.gpus.requested", "description": "Minimum number."},
     {"name": "URL", "type": "string", "jsonPath": ".status.url"},
     {"name": "Message", "type": "string", "priority": 1, "jsonPath": '.status.conditions[?(@.type=="Ready")].message'},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+]
+
+
+_IS_DEFAULT: Final = r".metadata.annotations.serving\.llmpipeline\.dev/is-default-class"
+_CLASS_COLUMNS: Final = [
+    {"name": "Default", "type": "string", "jsonPath": _IS_DEFAULT},
+    {"name": "Ray", "type": "string", "jsonPath": ".spec.ray.version"},
+    {"name": "Image", "type": "string", "priority": 1, "jsonPath": ".spec.ray.images.gpu"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 ]
 
@@ -84,6 +95,41 @@ def crd() -> Schema:
     }
 
 
+def class_crd() -> Schema:
+    """The manifest of the classes."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names.CLASS_PLURAL}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "names": {
+                "kind": names.CLASS_KIND,
+                "listKind": f"{names.CLASS_KIND}List",
+                "plural": names.CLASS_PLURAL,
+                "singular": names.CLASS_SINGULAR,
+                "shortNames": [names.CLASS_SHORT_NAME],
+            },
+            "scope": "Cluster",
+            "versions": [
+                {
+                    "name": names.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": class_schema()},
+                    "additionalPrinterColumns": _CLASS_COLUMNS,
+                }
+            ],
+        },
+    }
+
+
+def class_schema() -> Schema:
+    """The structural schema of the classes."""
+    plain: Schema = _without_marks(_schema_of(LLMPipelineClass))
+    return plain
+
+
 def openapi_schema() -> Schema:
     """The structural schema of the resource."""
     plain: Schema = _without_marks(marked_schema())
@@ -92,13 +138,18 @@ def openapi_schema() -> Schema:
 
 def marked_schema() -> Schema:
     """The structural schema with the marks of `run_code`, from which the admission policy is generated."""
-    raw = LLMPipeline.model_json_schema(by_alias=True)
-    for field in _SERVERS_OWN:
-        raw["properties"].pop(field)
-    schema = _structural(raw, raw["$defs"], LLMPipeline.__name__)
-    schema["properties"] = _SERVERS_OWN | schema["properties"]
+    schema = _schema_of(LLMPipeline)
     # To tools that read kstatus a resource without a status is a success. So there is one from the first moment.
     schema["properties"]["status"]["default"] = {"observedGeneration": NOT_OBSERVED}
+    return schema
+
+
+def _schema_of(model: type[Model]) -> Schema:
+    raw = model.model_json_schema(by_alias=True)
+    for field in _SERVERS_OWN:
+        raw["properties"].pop(field)
+    schema = _structural(raw, raw["$defs"], model.__name__)
+    schema["properties"] = _SERVERS_OWN | schema["properties"]
     schema["required"] = ["spec"]
     return schema
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from llmpipeline.api.accelerator import Gpu
 from llmpipeline.api.base import Model, Rule, any_object, at_most_one
 from llmpipeline.api.defaults import (
     CPU_MILLI,
@@ -20,13 +21,6 @@ Count = Annotated[int, Field(ge=0, le=10_000)]
 PositiveCount = Annotated[int, Field(ge=1, le=10_000)]
 Requests = Annotated[int, Field(ge=1, le=1_000_000)]
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
-AcceleratorType = Literal[
-    "T4", "V100", "A10G", "L4", "L40S", "A100", "H100", "H200", "B200", "GB200", "MI300X", "MI325X",
-    "TPU-V5E", "TPU-V5P", "TPU-V6E",
-]  # fmt: skip
-# How the slices of a GPU are named that KubeRay counts (its IsGPUResourceKey); a pipeline may ask for no others.
-PARTITION: Final = r"[1-9]g\.[1-9][0-9]{0,2}gb"
-Partition = Annotated[str, Field(pattern=f"^{PARTITION}$")]
 UpdateOrder = Literal["StartFirst", "StopFirst"]
 Factor = Annotated[float, Field(ge=0.001, le=1000)]
 PositiveSeconds = Annotated[int, Field(ge=1, le=86_400)]
@@ -146,15 +140,9 @@ class Resources(Model):
     rules = (
         Rule(
             cel="!has(self.accelerator) || has(self.gpus) && string(self.gpus) != '0'",
-            message="accelerator is the type of the GPUs: give gpus too",
+            message="accelerator is the kind of the GPUs: give gpus too",
             holds=lambda resources: resources.accelerator is None or str(resources.gpus or 0) != "0",
             at=("accelerator",),
-        ),
-        Rule(
-            cel="!has(self.partition) || has(self.accelerator)",
-            message="partition is a part of an accelerator: give accelerator too",
-            holds=lambda resources: resources.partition is None or resources.accelerator is not None,
-            at=("partition",),
         ),
     )
 
@@ -166,11 +154,9 @@ class Resources(Model):
         description="GPUs of one replica: an integer, or a fraction of one GPU like 500m, whose memory Ray does not "
         "divide. Default 0.",
     )
-    accelerator: AcceleratorType | None = Field(
-        default=None, description="The type of the GPUs, like L4. Default: any type that a worker group has."
-    )
-    partition: Partition | None = Field(
-        default=None, description="The MIG slice of an NVIDIA GPU that counts as one GPU, like 1g.10gb."
+    accelerator: Gpu | None = Field(
+        default=None,
+        description="The kind of the GPUs, like {type: L4}. Default: any type that a worker group has.",
     )
     memory: Quantity | None = Field(
         default=None, description="Memory of one replica, like 2Gi. Ray uses it for placement and does not enforce it."

@@ -4,10 +4,11 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
+from llmpipeline.api.accelerator import Accelerator, OnAccelerator
 from llmpipeline.api.base import Model, Rule
 from llmpipeline.api.http_deployment import HttpDeployment
 from llmpipeline.api.kind import AppKind
-from llmpipeline.api.model_source import Accelerator, Engine, ModelSource, OnAccelerator
+from llmpipeline.api.model_source import Engine, ModelSource
 from llmpipeline_serve.contract.models import SamplingArgs
 
 Text = Annotated[str, Field(min_length=1, max_length=256)]

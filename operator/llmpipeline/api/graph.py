@@ -12,11 +12,14 @@ from llmpipeline.api.generate import EngineModel
 from llmpipeline.api.http_deployment import HttpDeployment
 from llmpipeline.api.kind import AppKind
 from llmpipeline.api.model_source import ModelSource
-from llmpipeline.api.name_types import NodeName
+from llmpipeline.api.name_types import ModelName, NodeName, ObjectName
+from llmpipeline.api.run_code import run_code
 from llmpipeline_serve.contract.texts import SummarizeSettings
 
 # Jinja2, parsed when the resource is checked and evaluated in the app.
 Source = Annotated[str, Field(min_length=1, max_length=16_384)]
+# `code-` and it are the name of a volume.
+LONGEST_CODE_NAME: Final = 58
 _SUMMARY_DEFAULTS: Final = {name: field.default for name, field in SummarizeSettings.model_fields.items()}
 
 
@@ -57,22 +60,75 @@ class Summarize(Model):
     )
 
 
-class GenerateNode(EngineModel):
-    """A model that answers a prompt: {text, finish_reason, usage}."""
+class Message(Model):
+    """A message for the model, or the place of a whole conversation among the messages."""
 
-    prompt: Source = Field(
-        description="A Jinja2 template over request and the nodes before it, like: Answer this: {{ clean.text }}"
+    rules = (
+        exactly_one("content", "conversation"),
+        Rule(
+            cel="has(self.role) == has(self.content)",
+            message="role goes with content: give both, or conversation alone",
+            holds=lambda message: (message.role is None) == (message.content is None),
+            at=("role",),
+        ),
+    )
+
+    role: Literal["system", "user", "assistant"] | None = Field(default=None, description="Whose message it is.")
+    content: Source | None = Field(
+        default=None, description="A Jinja2 template over request and the nodes before it, like: {{ request.text }}"
+    )
+    conversation: Source | None = Field(
+        default=None,
+        description="A Jinja2 expression for a list of messages that are inserted here, like request.messages. Each "
+        "has a role and a content.",
+    )
+
+
+class GenerateNode(EngineModel):
+    """A model that answers a prompt or the messages of a chat: {text, finish_reason, usage}."""
+
+    rules = (*EngineModel.rules, exactly_one("prompt", "messages"))
+
+    prompt: Source | None = Field(
+        default=None,
+        description="A Jinja2 template over request and the nodes before it, like: Answer this: {{ clean.text }}. The "
+        "model gets the text as it is, without a chat template.",
+    )
+    messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=32)] | None = Field(
+        default=None,
+        description="Messages, which the model's own chat template turns into a prompt. The model must have one.",
     )
 
 
 class Http(Model):
     """A call of a service: {status, body}. An answer that is not 2xx is a failure of the node."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$", max_length=2048)] = Field(
+    url: Annotated[str, Field(pattern=r"^https?://[^\t\n\f\r /]+(/[^\t\n\f\r ]*)?$", max_length=2048)] = Field(
         description="The address. It is fixed; no part of it comes from a request."
     )
     method: Literal["GET", "POST", "PUT"] = Field(
         default="POST", description="POST and PUT send the node's input as JSON."
+    )
+
+
+class CodeSource(Model):
+    """Where code comes from that is not in the image."""
+
+    config_map: Annotated[ObjectName, Field(max_length=LONGEST_CODE_NAME)] = Field(
+        description="A ConfigMap in the pipeline's namespace. Each key is a file, like my_steps.py. A change of its "
+        "content reaches new replicas alone; another ConfigMap needs a new Ray cluster.",
+        json_schema_extra=run_code("custom code"),
+    )
+
+
+class PythonStep(UserCode):
+    """A Python function as a step: sync or async, from the node's input to a JSON object."""
+
+    code: CodeSource | None = Field(
+        default=None, description="A small module that is not in the image: mounted into the Ray Pods, and importable."
+    )
+    args: dict[str, Any] | None = any_object(
+        "Keyword arguments of the function, like {limit: 4}. A change of them restarts nothing."
     )
 
 
@@ -107,9 +163,11 @@ class Node(Deployment):
     classify: Classify | None = Field(default=None, description="Classify a text: {label, score}.")
     summarize: Summarize | None = Field(default=None, description="Summarize a text: {text, summarized}.")
     embed: Embed | None = Field(default=None, description="Turn a text into a vector: {embedding}.")
-    generate: GenerateNode | None = Field(default=None, description="Answer a prompt: {text, finish_reason, usage}.")
+    generate: GenerateNode | None = Field(
+        default=None, description="Answer a prompt or messages: {text, finish_reason, usage}."
+    )
     http: Http | None = Field(default=None, description="Call a service: {status, body}.")
-    custom: UserCode | None = Field(
+    custom: PythonStep | None = Field(
         default=None, description="Your own function, sync or async, from the input to a JSON object."
     )
 
@@ -119,6 +177,17 @@ class Node(Deployment):
         return next(kind for kind in self.kinds if getattr(self, kind) is not None)
 
 
+class Chat(Model):
+    """OpenAI's chat protocol: POST /v1/chat/completions, streamed or not, and GET /v1/models."""
+
+    model: ModelName = Field(description="The model ID that clients send, and that GET /v1/models lists.")
+    answer: Source | None = Field(
+        default=None,
+        description="A Jinja2 expression for the answer's text. NODE.text of the last generate node is streamed token "
+        "by token. Default: the text of the only node that no other node comes after.",
+    )
+
+
 class Graph(AppKind):
     """Nodes that work on one request together."""
 
@@ -126,6 +195,11 @@ class Graph(AppKind):
     output: dict[str, Any] | None = any_object(
         "The answer: an object whose strings are Jinja2 expressions, like {summary: summary.text}. What "
         "needs a skipped node is null. Default: the results of the nodes that no other node comes after."
+    )
+    chat: Chat | None = Field(
+        default=None,
+        description="Answer OpenAI's chat protocol too, below routePrefix. Templates read request.messages, and "
+        "request.text for the user's last message.",
     )
     ingress: HttpDeployment | None = Field(
         default=None, description="The deployment that receives the HTTP requests and calls the nodes."

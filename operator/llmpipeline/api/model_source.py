@@ -1,13 +1,24 @@
-"""Models: where they come from, what they run on, how their engine is set."""
+"""Models: where they come from, and how their engine is set."""
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.base import Model, Rule, any_object, exactly_one
+from llmpipeline.api.base import Model, any_object, exactly_one
 from llmpipeline.api.defaults import GPU_MEMORY_PERCENT
-from llmpipeline.api.deployment import AcceleratorType, Partition
 from llmpipeline.api.run_code import run_code
+
+# Where the claims of `pvc://` are in the Ray Pods, each in a folder of its name. No folder of an image is below it.
+CLAIMS_FOLDER: Final = "/mnt/claims"
+_REPOSITORY: Final = r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?"
+# A volume has the claim's name after a prefix, in the 63 characters of a label.
+_CLAIM: Final = r"[a-z0-9]([-a-z0-9]{0,54}[a-z0-9])?"
+_HUB_URI: Final = rf"hf://{_REPOSITORY}(@[A-Za-z0-9._/-]{{1,128}})?"
+_CLAIM_URI: Final = rf"pvc://{_CLAIM}(/[A-Za-z0-9._/-]*)?"
+_STORE_URI: Final = r"(s3|gs|abfss|azure)://.+"
+_PARTS_OF_HUB: Final = re.compile(r"hf://(?P<repository>[^@]+)(@(?P<revision>.+))?")
+_PARTS_OF_CLAIM: Final = re.compile(r"pvc://(?P<claim>[^/]+)(?P<folder>/.*)?")
 
 
 class SecretKeyReference(Model):
@@ -20,7 +31,7 @@ class SecretKeyReference(Model):
 class HuggingFace(Model):
     """A model repository on the Hugging Face hub."""
 
-    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?$", max_length=256)] = Field(
+    repository: Annotated[str, Field(pattern=rf"^{_REPOSITORY}$", max_length=256)] = Field(
         description="The repository, like meta-llama/Llama-3.1-8B-Instruct."
     )
     revision: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
@@ -36,46 +47,43 @@ class ModelSource(Model):
 
     rules = (exactly_one("hugging_face", "path", "uri"),)
 
-    hugging_face: HuggingFace | None = Field(default=None, description="A repository on the Hugging Face hub.")
+    hugging_face: HuggingFace | None = Field(
+        default=None, description="A repository on the Hugging Face hub: the long form of hf://, which takes a token."
+    )
     path: Annotated[str, Field(pattern=r"^/", max_length=1024)] | None = Field(
         default=None, description="A directory in the Ray image or in a mounted volume, like /models/llama."
     )
-    uri: Annotated[str, Field(pattern=r"^(s3|gs|abfss|azure)://.+", max_length=1024)] | None = Field(
-        default=None, description="A directory in an object store, like s3://bucket/llama."
+    uri: Annotated[str, Field(pattern=rf"^({_HUB_URI}|{_CLAIM_URI}|{_STORE_URI})$", max_length=1024)] | None = Field(
+        default=None,
+        description="A repository on the Hugging Face hub (hf://Qwen/Qwen3-8B, or with a revision hf://Qwen/Qwen3-8B"
+        "@main), a directory in a PersistentVolumeClaim of the namespace (pvc://models/llama), which the Pods mount "
+        "read-only, or a directory in an object store (s3://bucket/llama; also gs, abfss, azure).",
     )
 
+    @property
+    def hub(self) -> HuggingFace | None:
+        """The repository on the Hugging Face hub, in either form; None if it comes from elsewhere."""
+        found = _PARTS_OF_HUB.fullmatch(self.uri or "")
+        if not found:
+            return self.hugging_face
+        return HuggingFace(repository=found["repository"], revision=found["revision"])
 
-class OnAccelerator:
-    """Marks a model whose GPUs are those of its `accelerator`, and no others."""
+    @property
+    def claim(self) -> str | None:
+        """The PersistentVolumeClaim that holds it, if one does."""
+        found = _PARTS_OF_CLAIM.fullmatch(self.uri or "")
+        return found["claim"] if found else None
 
+    @property
+    def folder(self) -> str | None:
+        """Its directory in the Ray Pods, if it is there without a download."""
+        found = _PARTS_OF_CLAIM.fullmatch(self.uri or "")
+        return f"{CLAIMS_FOLDER}/{found['claim']}{found['folder'] or ''}".rstrip("/") if found else self.path
 
-class Accelerator(Model):
-    """The kind of GPU."""
-
-    rules = (
-        Rule(
-            cel="!has(self.partition) || !self.type.startsWith('TPU') && !self.type.startsWith('MI')",
-            message="partition is for NVIDIA GPUs",
-            holds=lambda kind: kind.partition is None or not kind.type.startswith(("TPU", "MI")),
-            at=("partition",),
-        ),
-        Rule(
-            cel="self.type.startsWith('TPU') == has(self.topology)",
-            message="TPUs, and they alone, have a topology",
-            holds=lambda kind: kind.type.startswith("TPU") == (kind.topology is not None),
-            at=("topology",),
-        ),
-    )
-
-    type: AcceleratorType = Field(
-        description="The GPU's type, like L40S. It selects the nodes and becomes Ray's accelerator_type."
-    )
-    partition: Partition | None = Field(
-        default=None, description="The MIG slice of an NVIDIA GPU that counts as one GPU, like 1g.10gb."
-    )
-    topology: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}(x[1-9][0-9]{0,2}){1,2}$", max_length=16)] | None = Field(
-        default=None, description="The topology of a TPU slice, like 2x4."
-    )
+    @property
+    def store(self) -> str | None:
+        """Its directory in an object store, if it is in one."""
+        return None if self.hub or self.folder else self.uri
 
 
 class Engine(Model):

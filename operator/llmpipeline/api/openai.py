@@ -4,10 +4,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from llmpipeline.api.accelerator import Accelerator, OnAccelerator
 from llmpipeline.api.base import Model, Rule, named_list
 from llmpipeline.api.deployment import Deployment
 from llmpipeline.api.kind import AppKind
-from llmpipeline.api.model_source import Accelerator, Engine, ModelSource, OnAccelerator
+from llmpipeline.api.model_source import Engine, ModelSource
 from llmpipeline.api.name_types import ModelName
 
 LORA_RANKS: Final = (1, 8, 16, 32, 64, 128, 256, 320, 512)

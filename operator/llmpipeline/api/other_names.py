@@ -25,6 +25,19 @@ HINTS: Final = {
     "template": "use podTemplate, which is merged into the rendered Pod template",
     "scaleStrategy": "Ray's autoscaler has it",
     "workersToDelete": "Ray's autoscaler has it",
+    # Kubernetes
+    "env": "use spec.ray.env",
+    "environment": "use spec.ray.env",
+    "imagePullPolicy": "use spec.ray.imagePullPolicy",
+    "image": "use spec.ray.image",
+    # KServe and KubeAI
+    "predictor": "use spec.apps",
+    "modelFormat": "leave it out: an app says by its kind what runs the model",
+    "storageUri": "use source",
+    "canaryTrafficPercent": "use a trafficSplit app",
+    "resourceProfile": "use accelerator",
+    "targetRequests": "use autoscaling.targetOngoingRequests",
+    "minReplica": "use autoscaling.minReplicas",
     # Of an earlier version
     "kuberayNamespace": "leave it out; the chart's value kuberayNamespace sets it for all pipelines",
     # Ray Serve, in its own spelling
@@ -52,3 +65,20 @@ HINTS: Final = {
     "accelerator_type": "use accelerator.type",
     "model_loading_config": "use name and source",
 }
+
+# How texts of a certain form look, by the name of their field.
+EXAMPLES: Final = {
+    "version": "2.60.0, the version in the image",
+    "routePrefix": "/chat, without a slash at the end",
+    "host": "chat.example.com, without https:// and path",
+    "importPath": "my_module:build",
+    "repository": "Qwen/Qwen3-8B",
+    "uri": "hf://Qwen/Qwen3-8B, pvc://claim/folder or s3://bucket/folder",
+    "cidr": "10.0.0.0/8",
+    "partition": "1g.10gb",
+    "resource": "nvidia.com/gpu: KubeRay counts those that end in gpu",
+    "topology": "2x4",
+    "address": "redis.example:6379",
+}
+# Where people have a model from that is on the Hugging Face hub.
+HUB: Final = ("hf://", "https://huggingface.co/", "http://huggingface.co/", "huggingface.co/")

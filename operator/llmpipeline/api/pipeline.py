@@ -1,7 +1,7 @@
 """The root of the resource."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -9,12 +9,11 @@ from llmpipeline.api.apps import App
 from llmpipeline.api.base import Model, Rule, named_list
 from llmpipeline.api.companions import Disruption, Monitoring, Network, Scale, Upgrade
 from llmpipeline.api.defaults import DRAIN_SECONDS, LONGEST_DRAIN_SECONDS
+from llmpipeline.api.name_types import ObjectName
 from llmpipeline.api.ray_cluster import Autoscaler, Head, Ray, WorkerGroup, WorkerSettings
 from llmpipeline.api.status import Status
+from llmpipeline.names import LONGEST_NAME
 
-# KubeRay appends to the name of a RayService and uses the result as a label: source, its validation of RayService
-# names.
-LONGEST_NAME = 47
 _DNS_1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _ROUTE = "(has({0}.routePrefix) ? {0}.routePrefix : '/' + {0}.name)"
 
@@ -48,7 +47,12 @@ class Spec(Model):
         ),
     )
 
-    ray: Ray = Field(description="The Ray version and image, and how Ray Pods start.")
+    class_name: ObjectName | None = Field(
+        default=None,
+        description="The LLMPipelineClass that fills in what this spec leaves out. Default: the class that is marked "
+        "as default, or if none is, Ray 2.60.0 and the images llmpipeline/serve of that version.",
+    )
+    ray: Ray = Field(default_factory=Ray, description="The Ray version and image, and how Ray Pods start.")
     head: Head | None = Field(default=None, description="The Pod that runs Ray's control plane.")
     apps: tuple[App, ...] = named_list("What the pipeline serves: one or more apps.", least=1, most=32)
     workers: tuple[WorkerGroup, ...] = named_list(
@@ -87,8 +91,14 @@ class Spec(Model):
     )
 
 
-# The API server takes null for none, and templates of Helm produce it.
-Texts = Annotated[dict[str, str], BeforeValidator(lambda given: {} if given is None else given)]
+# The API server takes null for none and for the empty string, and templates of Helm produce it.
+def _without_null(given: Any) -> Any:
+    if isinstance(given, dict):
+        return {key: "" if value is None else value for key, value in given.items()}
+    return {} if given is None else given
+
+
+Texts = Annotated[dict[str, str], BeforeValidator(_without_null)]
 
 
 class Metadata(Model):

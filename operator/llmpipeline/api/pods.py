@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from llmpipeline.api.base import Model, Rule, any_object
+from llmpipeline.api.base import Model, Rule, any_object, exactly_one
 from llmpipeline.api.model_source import SecretKeyReference
 from llmpipeline.api.run_code import run_code
 
@@ -41,8 +41,8 @@ class Toleration(Model):
     )
 
 
-class PodSettings(Model):
-    """Where Pods run, and an overlay for all else."""
+class Placement(Model):
+    """Where Pods run."""
 
     node_selector: dict[str, LabelText] | None = Field(
         default=None,
@@ -52,6 +52,11 @@ class PodSettings(Model):
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
         default=(), description="Taints that the Pods tolerate. Those of GPU and spot nodes are always tolerated."
     )
+
+
+class PodSettings(Placement):
+    """Where Pods run, and an overlay for all else."""
+
     pod_template: dict[str, Any] | None = any_object(
         "A part of a Pod template, {metadata, spec}, merged into the rendered one as a strategic merge "
         "patch: affinity, topologySpreadConstraints, volumes, sidecars. The Ray container is ray-head or "
@@ -60,21 +65,35 @@ class PodSettings(Model):
     )
 
 
+class ConfigMapKeyReference(Model):
+    """A key of a ConfigMap in the pipeline's namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="The ConfigMap's name.")
+    key: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="The key in the ConfigMap.")
+
+
+class VariableSource(Model):
+    """Where a Pod takes the value of an environment variable from when it starts."""
+
+    rules = (exactly_one("secret_key_ref", "config_map_key_ref"),)
+
+    secret_key_ref: SecretKeyReference | None = Field(
+        default=None, description="The Secret that holds the value. The operator never reads it."
+    )
+    config_map_key_ref: ConfigMapKeyReference | None = Field(
+        default=None,
+        description="The ConfigMap that holds the value. The operator never reads it: Pods that run keep the value "
+        "with which they started.",
+    )
+
+
 class EnvironmentVariable(Model):
     """An environment variable of every Ray Pod."""
 
-    rules = (
-        Rule(
-            cel="has(self.value) != has(self.secretKeyRef)",
-            message="give exactly one of value and secretKeyRef",
-            holds=lambda variable: (variable.value is None) != (variable.secret_key_ref is None),
-        ),
-    )
+    rules = (exactly_one("value", "value_from"),)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)] = Field(
         description="The variable's name."
     )
     value: Annotated[str, Field(max_length=4096)] | None = Field(default=None, description="Its value.")
-    secret_key_ref: SecretKeyReference | None = Field(
-        default=None, description="The Secret that holds the value. The operator never reads it."
-    )
+    value_from: VariableSource | None = Field(default=None, description="Where the Pod takes the value from.")

@@ -21,13 +21,14 @@ def _check(value: int | str) -> int | str:
         raise ValueError("a quantity cannot be negative")
     if isinstance(value, str) and not (_QUANTITY.fullmatch(value) and len(value) <= 32):
         raise ValueError("not a quantity; write a number with a unit, like 500m, 2, 512Mi or 16Gi")
-    if amount(value) > _MOST:
-        raise ValueError("more than any node has: at most 100T")
+    if isinstance(value, int) and value > MOST:
+        raise ValueError(TOO_MUCH)
     return value
 
 
 # Ray counts in ten thousandths, in 64 bits: memory in bytes ends below 838Ti. No node has an eighth of that.
-_MOST: Final = 10**14
+MOST: Final = 10**14
+TOO_MUCH: Final = "more than any node has: at most 100T"
 Quantity = Annotated[
     int | str,
     Field(union_mode="left_to_right"),
@@ -39,7 +40,7 @@ Quantity = Annotated[
             "pattern": PATTERN,
             "maxLength": 32,
             "minimum": 0,
-            "maximum": _MOST,
+            "maximum": MOST,
         }
     ),
 ]

@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from llmpipeline.api.accelerator import Accelerator
 from llmpipeline.api.base import Model, Rule, named_list
 from llmpipeline.api.defaults import (
     AUTOSCALER_CPU_MILLI,
@@ -19,7 +20,6 @@ from llmpipeline.api.defaults import (
 )
 from llmpipeline.api.deployment import Count, PositiveCount, Seconds
 from llmpipeline.api.fault_tolerance import FaultTolerance
-from llmpipeline.api.model_source import Accelerator
 from llmpipeline.api.name_types import ObjectName
 from llmpipeline.api.pods import EnvironmentVariable, PodSettings
 from llmpipeline.api.quantity import Quantity
@@ -56,32 +56,43 @@ class ModelCache(Model):
     )
 
 
+RayVersion = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,3})\.[0-9]{1,4}\.[0-9]{1,4}$", max_length=14)]
+ImageName = Annotated[str, Field(min_length=1, max_length=512)]
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+
+# Of what has a version, which may be left out.
+RECENT_RAY: Final = Rule(
+    cel="!has(self.version) || int(self.version.split('.')[0]) > {0} || (int(self.version.split('.')[0]) == {0}"
+    " && int(self.version.split('.')[1]) >= {1})".format(*OLDEST_RAY),
+    message=f"Ray {OLDEST_RAY[0]}.{OLDEST_RAY[1]} or newer is needed",
+    holds=lambda ray: not ray.version or tuple(int(part) for part in ray.version.split(".")[:2]) >= OLDEST_RAY,
+    at=("version",),
+)
+
+
 class Ray(Model):
     """The Ray version and image, and how Ray Pods start."""
 
-    rules = (
-        Rule(
-            cel="int(self.version.split('.')[0]) > {0} || (int(self.version.split('.')[0]) == {0}"
-            " && int(self.version.split('.')[1]) >= {1})".format(*OLDEST_RAY),
-            message=f"Ray {OLDEST_RAY[0]}.{OLDEST_RAY[1]} or newer is needed",
-            holds=lambda ray: tuple(int(part) for part in ray.version.split(".")[:2]) >= OLDEST_RAY,
-            at=("version",),
-        ),
-    )
+    rules = (RECENT_RAY,)
 
-    version: Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,3})\.[0-9]{1,4}\.[0-9]{1,4}$", max_length=14)] = Field(
-        description='The Ray version in the image, like "2.60.0".'
+    # What the API server stores has no default of these two: a class fills them in (`classes.resolve`), so that they
+    # are never empty where a plan is made.
+    version: RayVersion = Field(
+        default_factory=str, description='The Ray version in the image, like "2.60.0". Default: that of the class.'
     )
-    image: Annotated[str, Field(min_length=1, max_length=512)] = Field(
+    image: ImageName = Field(
+        default_factory=str,
         description="The image of every Ray Pod. The bundled apps need an image with llmpipeline-serve in it; openai "
-        "and custom apps also run on rayproject/ray-llm."
+        "and custom apps also run on rayproject/ray-llm. Default: the class's image for CPUs or, if anything asks for "
+        "a GPU, for GPUs.",
     )
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+    image_pull_policy: PullPolicy | None = Field(
         default=None,
-        description="When the image is pulled. Default: the Kubernetes default, which depends on the image's tag.",
+        description="When the image is pulled. Default: that of the class, or the Kubernetes default, which depends "
+        "on the image's tag.",
     )
     image_pull_secrets: tuple[LocalReference, ...] = named_list(
-        "Secrets to pull the image with, in the pipeline's namespace.", most=16
+        "Secrets to pull the image with, in the pipeline's namespace, in addition to those of the class.", most=16
     )
     service_account_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
         default=None,
@@ -91,12 +102,13 @@ class Ray(Model):
     )
     model_cache: ModelCache | None = Field(
         default=None,
-        description="The model cache: where downloaded models are kept. Default: the container's home directory.",
+        description="The model cache: where downloaded models are kept. Default: that of the class, or the container's "
+        "home directory.",
     )
-    environment: tuple[EnvironmentVariable, ...] = named_list(
-        "Environment variables of every Ray Pod.",
+    env: tuple[EnvironmentVariable, ...] = named_list(
+        "Environment variables of every Ray Pod, in addition to those of the class.",
         most=128,
-        mark=run_code("ray.environment", unless=ONLY_SAFE, which=UNSAFE_NAMES),
+        mark=run_code("ray.env", unless=ONLY_SAFE, which=UNSAFE_NAMES),
     )
     authentication: Literal["Token", "Disabled"] = Field(
         default="Token",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from llmpipeline.api.base import Model, Rule, exactly_one, named_list
+from llmpipeline.api.base import Model, Rule, exactly_one
 from llmpipeline.api.deployment import Deployment, PositiveSeconds
 from llmpipeline.api.kind import AppKind
 from llmpipeline.api.name_types import ObjectName
@@ -20,12 +20,21 @@ Weight = Annotated[int, Field(ge=0, le=1000)]
 class Variant(Model):
     """One of the apps that share the requests."""
 
-    name: ObjectName = Field(description="The variant's name in metrics, in answers and in the override header.")
     app: ObjectName = Field(description="The app of this pipeline that answers; not a trafficSplit.")
+    name: ObjectName | None = Field(
+        default=None,
+        description="The variant's name in metrics, in answers and in the override header. Default: the name of its "
+        "app.",
+    )
     weight: Weight = Field(
         description="Its share of the requests: weight / sum of all weights. With 0 it gets only requests with the "
         "override header."
     )
+
+    @property
+    def label(self) -> str:
+        """Its name in metrics, in answers and in the override header."""
+        return self.name or self.app
 
 
 class Sticky(Model):
@@ -57,9 +66,21 @@ class TrafficSplit(Deployment, AppKind):
             holds=lambda split: any(variant.weight > 0 for variant in split.variants),
             at=("variants",),
         ),
+        Rule(
+            cel="self.variants.all(v, self.variants.exists_one(other,"
+            " (has(other.name) ? other.name : other.app) == (has(v.name) ? v.name : v.app)))",
+            message="two variants have the same name; the name of a variant without one is that of its app",
+            holds=lambda split: len({variant.label for variant in split.variants}) == len(split.variants),
+            at=("variants",),
+        ),
     )
 
-    variants: tuple[Variant, ...] = named_list("The apps that share the requests.", least=1, most=16)
+    variants: tuple[Variant, ...] = Field(
+        min_length=1,
+        max_length=16,
+        description="The apps that share the requests.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["app"]},
+    )
     sticky: Sticky | None = Field(
         default=None,
         description="Keeps a user on one variant. A change of weights moves as few users as possible. Requests "

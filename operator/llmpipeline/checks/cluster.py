@@ -42,9 +42,9 @@ def problems(spec: Spec) -> Iterator[Problem]:
     """All of them, each with the field that is to blame."""
     yield from _head(spec)
     yield from _state(spec)
-    for v, variable in enumerate(spec.ray.environment):
+    for v, variable in enumerate(spec.ray.env):
         if variable.name in RESERVED:
-            where: Path = ("spec", "ray", "environment", v, "name")
+            where: Path = ("spec", "ray", "env", v, "name")
             yield Problem(where, f"{variable.name} is not for users to set", RESERVED[variable.name])
     for pods in parts(spec, PodSettings, ("spec",)):
         if pods.value.pod_template is not None:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
+from llmpipeline.api.accelerator import OnAccelerator
 from llmpipeline.api.base import Part, parts
 from llmpipeline.api.deployment import Deployment
 from llmpipeline.api.generate import EngineModel
-from llmpipeline.api.model_source import Engine, HuggingFace, OnAccelerator
+from llmpipeline.api.model_source import Engine, HuggingFace
 from llmpipeline.api.pipeline import Spec
 from llmpipeline.problems import Problem
 

@@ -29,7 +29,7 @@ def _contributions(spec: Spec, plan: Plan) -> Iterator[tuple[Path, int, int]]:
     """Fields that take much room: where they are, how often they are copied, and how much all copies take."""
     groups = len(plan.groups)
     everywhere: tuple[tuple[Path, int, Any], ...] = (
-        (("spec", "ray", "environment"), groups + 1, spec.ray.environment),
+        (("spec", "ray", "env"), groups + 1, spec.ray.env),
         (("spec", "workerDefaults"), groups, spec.worker_defaults),
         (("spec", "head"), 1, spec.head),
         *((("spec", "workers", index), 1, group) for index, group in enumerate(spec.workers or ())),

@@ -8,6 +8,7 @@ from llmpipeline.checks import (
     cluster,
     drain,
     graph,
+    image,
     models,
     openai,
     requests,
@@ -22,6 +23,7 @@ from llmpipeline.problems import Problem
 
 # Each looks for one thing wherever it may be, and names no kind of app but those that it is about.
 CHECKS: Final[tuple[Callable[[Spec], Iterator[Problem]], ...]] = (
+    image.problems,
     cluster.problems,
     runtime_env.problems,
     models.problems,

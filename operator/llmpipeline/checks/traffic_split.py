@@ -10,17 +10,13 @@ from llmpipeline.problems import Path, Problem
 
 
 def problems(spec: Spec) -> Iterator[Problem]:
-    """Apps that do not exist, loops, two shadows of one app."""
+    """Apps that do not exist, and loops."""
     kinds = {app.name: app.kind for app in spec.apps}
     for split in parts(spec, TrafficSplit, ("spec",)):
         for v, variant in enumerate(split.value.variants):
             yield from _unusable(variant.app, kinds, (*split.at, "variants", v, "app"))
-        seen: set[str] = set()
         for s, shadow in enumerate(split.value.shadow):
             yield from _unusable(shadow.app, kinds, (*split.at, "shadow", s, "app"))
-            if shadow.app in seen:
-                yield Problem((*split.at, "shadow", s, "app"), f"{shadow.app} is listed twice", "give each app once")
-            seen.add(shadow.app)
 
 
 def _unusable(name: str, kinds: Mapping[str, AppKind], path: Path) -> Iterator[Problem]:

@@ -1,27 +1,27 @@
 """Files of YAML documents, with the line of every field.
 
-Read as kubectl reads them, and as strictly: a key given twice is an error, timestamps stay text, and aliases may not
-blow a small file up into a large object.
+What is accepted is what the API server accepts, and the operator after it. So a field given twice is an error, which
+kubectl itself passes over.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path as File
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
 from llmpipeline import desired, names
-from llmpipeline.desired import Desired
-from llmpipeline.names import Key
-from llmpipeline.problems import Path, Problem
+from llmpipeline.api import object_meta
+from llmpipeline.classes import check
+from llmpipeline.classes.choose import Classes, is_default, laid_over, name_of
+from llmpipeline.cli.kubectl_yaml import UnreadableError, field_of, is_null, line_of, nodes_of, value_of
+from llmpipeline.desired import Desired, Rejected
+from llmpipeline.names import Key, Manifest
+from llmpipeline.problems import Problem
 from llmpipeline.render.platform import DEFAULT, Platform
-
-_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_CONSTRUCTOR: Final = yaml.constructor.SafeConstructor()
-_MOST_NODES: Final = 100_000
-_DEEPEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,48 +50,165 @@ class LoadedPipeline:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedClass:
+    """A sound class of a file."""
+
+    file: str
+    document: Manifest
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return name_of(self.document)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is that of pipelines which name none."""
+        return is_default(self.document)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What files have: the sound pipelines and classes, and the problems of the others.
+
+    Attributes:
+        pipelines: Compiled with the classes.
+        classes: Those of the files themselves, without those that `--class` names.
+        problems: Of all of them.
+        known: All classes by which pipelines were compiled.
+    """
+
+    pipelines: list[LoadedPipeline]
+    classes: list[LoadedClass]
+    problems: list[LocatedProblem]
+    known: Classes
+
+
+@dataclass(frozen=True, slots=True)
 class _Document:
-    """A document of our kind, and where it stands."""
+    """A document of one of our kinds, and where it stands."""
 
     file: str
     node: yaml.Node
     content: dict[str, Any]
 
+    def located(self, found: Iterable[Problem]) -> list[LocatedProblem]:
+        """Problems with the lines of their fields."""
+        return [LocatedProblem(self.file, line_of(self.node, problem.path), problem) for problem in found]
 
-class _UnreadableError(Exception):
-    def __init__(self, node: yaml.Node, path: Path, message: str) -> None:
-        super().__init__(message)
-        self.line, self.path = node.start_mark.line + 1, path
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Documents of files, before they are compiled.
+
+    Attributes:
+        shown: The files.
+        items: Their documents, and what cannot be read.
+        class_items: The same of those that `--class` names.
+    """
+
+    shown: str
+    items: "list[_Document | LocatedProblem]"
+    class_items: "list[_Document | LocatedProblem]"
 
 
 def read_pipelines(
     sources: Iterable[str], namespace: str = "", platform: Platform = DEFAULT
 ) -> tuple[list[LoadedPipeline], list[LocatedProblem]]:
+    """The sound pipelines of files and folders, and the problems of the others, as `read_files` does it."""
+    loaded = read_files(sources, namespace, platform)
+    return loaded.pipelines, loaded.problems
+
+
+def read_files(
+    sources: Iterable[str], namespace: str = "", platform: Platform = DEFAULT, *, class_files: Iterable[str] = ()
+) -> Loaded:
     """Reads and compiles all pipelines in these files and folders; `-` is standard input.
 
     Args:
         sources: Paths.
         namespace: That of documents which name none; empty: as the resource has it.
         platform: What administrators decided for all pipelines.
+        class_files: Paths of more classes.
 
     Returns:
-        The sound ones, and the problems of the others. Documents of other kinds are passed over.
+        What is in them. Documents of other kinds are passed over.
     """
+    return compiled(read(sources, class_files), namespace, platform)
+
+
+def read(sources: Iterable[str], class_files: Iterable[str] = ()) -> Read:
+    """Reads all documents of our kinds in files and folders, each file once."""
+    own = list(sources)
+    items, more = (
+        [it for one in some for file in _files(one) for it in _documents(file)] for some in (own, class_files)
+    )
+    return Read(", ".join(own), items, more)
+
+
+def compiled(
+    given: Read, namespace: str = "", platform: Platform = DEFAULT, of_cluster: Classes | None = None
+) -> Loaded:
+    """Compiles the pipelines among documents that were read.
+
+    Args:
+        given: The documents.
+        namespace: As `read_files` takes it.
+        platform: As `read_files` takes it.
+        of_cluster: The classes of the cluster; those of files take their places. None: no cluster was asked.
+    """
+    problems = [item for item in given.items if isinstance(item, LocatedProblem)]
+    own, failed = _classes(given.items)
+    more, failed_too = _classes(given.class_items)
+    problems += [*failed, *failed_too, *(item for item in given.class_items if isinstance(item, LocatedProblem))]
+    known = _known([*own, *more], of_cluster)
     sound: list[LoadedPipeline] = []
-    problems: list[LocatedProblem] = []
-    for item in (item for source in sources for file in _files(source) for item in _documents(file)):
-        if isinstance(item, LocatedProblem):
-            problems.append(item)
-            continue
-        wanted = desired.compile(_placed(item.content, namespace), platform)
-        if isinstance(wanted, Desired):
-            sound.append(LoadedPipeline(item.file, wanted))
-        else:
-            problems += [LocatedProblem(item.file, line_of(item.node, found.path), found) for found in wanted.problems]
-    if not sound and not problems:
+    for item in given.items:
+        if isinstance(item, _Document) and item.content["kind"] == names.KIND:
+            found = _compiled(item, namespace, platform, known)
+            if isinstance(found, LoadedPipeline):
+                sound.append(found)
+            else:
+                problems += found
+    if not (sound or own or problems):
         nothing = Problem((), f"no {names.KIND} in it", "see manifests/samples")
-        problems.append(LocatedProblem(", ".join(sources), 1, nothing))
+        problems.append(LocatedProblem(given.shown, 1, nothing))
+    return Loaded(sound, own, problems, known)
+
+
+def _compiled(
+    item: _Document, namespace: str, platform: Platform, classes: Classes
+) -> LoadedPipeline | list[LocatedProblem]:
+    document = _placed(item.content, namespace)
+    wanted = desired.compile(document, platform, classes)
+    found = list(object_meta.problems(document))
+    if isinstance(wanted, Rejected):
+        said = {problem.path for problem in found}
+        found += [problem for problem in wanted.problems if problem.path not in said]
+    elif not found:
+        return LoadedPipeline(item.file, wanted)
+    return item.located(found)
+
+
+def _classes(items: "Iterable[_Document | LocatedProblem]") -> tuple[list[LoadedClass], list[LocatedProblem]]:
+    """The sound classes among documents, and the problems of the others."""
+    sound: list[LoadedClass] = []
+    problems: list[LocatedProblem] = []
+    for item in items:
+        if isinstance(item, _Document) and item.content["kind"] == names.CLASS_KIND:
+            found = {problem.path: problem for problem in object_meta.problems(item.content)}
+            found |= {problem.path: problem for problem in check.problems(item.content)}
+            if not found:
+                sound.append(LoadedClass(item.file, item.content))
+            problems += item.located(found.values())
     return sound, problems
+
+
+def _known(loaded: Iterable[LoadedClass], of_cluster: Classes | None) -> Classes:
+    documents = [one.document for one in loaded]
+    if of_cluster is None or (of_cluster.unread and documents):
+        return Classes(laid_over(documents, ()), is_partial=True)
+    return Classes(laid_over(documents, of_cluster.documents), of_cluster.unread)
 
 
 def _placed(document: dict[str, Any], namespace: str) -> dict[str, Any]:
@@ -103,8 +220,9 @@ def _placed(document: dict[str, Any], namespace: str) -> dict[str, Any]:
 
 
 def _files(source: str) -> list[str]:
-    if source != "-" and File(source).is_dir():
-        return sorted(str(file) for file in File(source).rglob("*") if file.suffix in (".yaml", ".yml", ".json"))
+    if source != "-" and os.path.isdir(source):  # noqa: PTH112  # Path.is_dir raises on a name too long
+        found = (File(folder, name) for folder, _, inside in os.walk(source) for name in inside)
+        return sorted(str(file) for file in found if file.suffix in (".yaml", ".yml", ".json"))
     return [source]
 
 
@@ -112,7 +230,7 @@ def _documents(file: str) -> Iterator[_Document | LocatedProblem]:
     shown = "<stdin>" if file == "-" else file
     try:
         text = (sys.stdin.buffer.read() if file == "-" else File(file).read_bytes()).decode("utf-8-sig")
-        nodes = list(yaml.compose_all(text, _LOADER))
+        nodes = nodes_of(text)
     except OSError as error:
         yield LocatedProblem(shown, 1, Problem((), f"cannot be read: {error.strerror}"))
     except UnicodeDecodeError as error:
@@ -129,11 +247,11 @@ def _documents(file: str) -> Iterator[_Document | LocatedProblem]:
 
 
 def _document(file: str, node: yaml.Node | None) -> Iterator[_Document | LocatedProblem]:
-    if node is None or node.tag == "tag:yaml.org,2002:null":  # an empty document, as templates leave them
+    if node is None or is_null(node):
         return
     try:
-        document = _Values().of(node, ())
-    except _UnreadableError as error:
+        document = value_of(node)
+    except UnreadableError as error:
         yield LocatedProblem(file, error.line, Problem(error.path, str(error)))
         return
     if not isinstance(document, dict):
@@ -141,93 +259,18 @@ def _document(file: str, node: yaml.Node | None) -> Iterator[_Document | Located
             file, node.start_mark.line + 1, Problem((), "a document must be an object with apiVersion and kind")
         )
         return
-    if document.get("kind") == "List" and isinstance(document.get("items"), list):
-        for item in _field(node, "items").value:
+    kind, api_version = document.get("kind"), document.get("apiVersion")
+    if kind == "List" and isinstance(document.get("items"), list):
+        for item in field_of(node, "items").value:
             yield from _document(file, item)
-        return
-    if document.get("kind") == names.KIND:
+    elif kind in (names.KIND, names.CLASS_KIND):
         yield _Document(file, node, document)
+    elif str(api_version).partition("/")[0] == names.GROUP or str(kind).lower().startswith(names.SINGULAR):
+        line = line_of(node, ("kind",))
+        yield LocatedProblem(
+            file, line, Problem(("kind",), f"there is no kind {kind}", f"write {_kind_like(str(kind))}")
+        )
 
 
-def line_of(node: yaml.Node, path: Path) -> int:
-    """The line of a field, from 1; of the innermost part of its path that is there, where it is not."""
-    line = node.start_mark.line + 1
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if pair[0].value == part), None)
-            if pair is None:
-                return line
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            return line
-    return line
-
-
-def _field(node: yaml.Node, name: str) -> yaml.Node:
-    found: yaml.Node = next(value for key, value in node.value if key.value == name)
-    return found
-
-
-class _Values:
-    """Turns nodes into values, and counts them: an alias is counted each time it is used."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def of(self, node: yaml.Node, path: Path) -> Any:
-        self._count += 1
-        if self._count > _MOST_NODES:
-            raise _UnreadableError(
-                node, path, f"the document has more than {_MOST_NODES} values, or its aliases blow it up"
-            )
-        if len(path) > _DEEPEST:
-            raise _UnreadableError(node, path[:8], "is nested too deep")
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.of(item, (*path, index)) for index, item in enumerate(node.value)]
-        assert isinstance(node, yaml.ScalarNode)
-        return self._scalar(node, path)
-
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        result: dict[str, Any] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise _UnreadableError(key, path, "a key must be a string")
-            if key.tag == "tag:yaml.org,2002:merge":
-                merged = self._merged(value, path) | merged
-            elif key.value in result:
-                raise _UnreadableError(key, (*path, key.value), "appears twice")
-            else:
-                result[key.value] = self.of(value, (*path, key.value))
-        return merged | result
-
-    def _merged(self, node: yaml.Node, path: Path) -> dict[str, Any]:
-        """What `<<` brings in: one mapping, or several of which the first counts most."""
-        brought: dict[str, Any] = {}
-        for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-            values = self.of(source, (*path, "<<"))
-            if not isinstance(values, dict):
-                raise _UnreadableError(source, path, "<< takes an object or a list of objects")
-            brought = values | brought
-        return brought
-
-    @staticmethod
-    def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
-        kind = node.tag.removeprefix("tag:yaml.org,2002:")
-        try:
-            if kind == "null":
-                return None
-            if kind == "bool":
-                return _CONSTRUCTOR.construct_yaml_bool(node)
-            if kind == "int":
-                return _CONSTRUCTOR.construct_yaml_int(node)
-            if kind == "float":
-                return _CONSTRUCTOR.construct_yaml_float(node)
-        except (ValueError, LookupError) as error:
-            raise _UnreadableError(node, path, f"is not of type {kind}: {node.value!r}") from error
-        return node.value
+def _kind_like(kind: str) -> str:
+    return names.CLASS_KIND if "class" in kind.lower() else names.KIND

@@ -65,7 +65,7 @@ class LocalProxy:
 
     async def __aenter__(self) -> "LocalProxy":
         self._session = ClientSession(
-            connector=_Connector(self._dial),
+            connector=DialConnector(self._dial),
             timeout=ClientTimeout(total=None),
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
@@ -173,7 +173,7 @@ class LocalProxy:
         return web.Response(status=502, text=f"{self._explain(error)}\n")
 
 
-class _Connector(BaseConnector):
+class DialConnector(BaseConnector):
     """Makes connections by `dial`, whatever the address of the request."""
 
     def __init__(self, dial: Dial) -> None:

@@ -11,8 +11,9 @@ from typing import Final, NoReturn
 import click
 
 from llmpipeline import names
-from llmpipeline.cli.connection import why
-from llmpipeline.cli.options import INTERRUPTED, NEGATIVE, UNREACHABLE, command, fail
+from llmpipeline.cli.cluster_options import CLUSTER
+from llmpipeline.cli.connection import answers, require_client, why
+from llmpipeline.cli.options import INTERRUPTED, NEGATIVE, PIPELINE_NAMESPACE, UNREACHABLE, command, fail
 from llmpipeline.cli.pipeline_name import complete, plain
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
 from llmpipeline.kuberay.conventions import DASHBOARD_PORT
@@ -29,8 +30,8 @@ _FORBIDDEN: Final = 403
 )
 @click.argument("name", shell_complete=complete)
 @click.option("--dashboard", is_flag=True, help="Ray's own dashboard, with its token, instead of the serving port.")
-@click.option("-n", "--namespace", help="The pipeline's namespace. Default: that of the kubeconfig's context.")
-@click.option("--context", help="The context of the kubeconfig. Default: its current context.")
+@PIPELINE_NAMESPACE
+@CLUSTER
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -49,15 +50,17 @@ def open_command(
     Exits with 1 if there is nothing to forward to or the port is in use, and with 3 if the cluster cannot be reached or
     does not allow it.
     """
-    from llmpipeline.cluster.client import default_namespace
+    require_client()
     from llmpipeline.cluster.endpoint import NotThere
+    from llmpipeline.cluster.kubeconfig import default_namespace
 
     key = Key(namespace or default_namespace(context), plain(name))
     wants_browser = dashboard and not no_browser and _has_browser()
     default = DASHBOARD_PORT if dashboard else names.SERVE_PORT
     with _listening(default if port is None else port) as listening:
         try:
-            asyncio.run(_serve(listening, key, context, dashboard=dashboard, wants_browser=wants_browser))
+            with answers():
+                asyncio.run(_serve(listening, key, context, dashboard=dashboard, wants_browser=wants_browser))
         except NotThere as missing:
             fail(str(missing), NEGATIVE)
         except (Unreachable, RequestRejected, TimeoutError) as error:

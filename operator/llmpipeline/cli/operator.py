@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from llmpipeline import names
-from llmpipeline.cli.connection import why
+from llmpipeline.cli.connection import require, why
 from llmpipeline.cli.options import PLATFORM, UNREACHABLE, command, fail
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
 from llmpipeline.render.platform import Platform
@@ -41,6 +41,7 @@ def operator(
 
     The cluster is the one of the kubeconfig (KUBECONFIG) or, in a Pod, its own.
     """
+    require("operator", "the operator", "kubernetes", "aiohttp", "google", "kopf", "prometheus_client")
     problem = run(namespaces, platform, lease_namespace=lease_namespace, health_port=health_port, verbose=verbose)
     if problem:
         fail(problem, UNREACHABLE)

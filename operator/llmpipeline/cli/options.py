@@ -5,12 +5,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
-from llmpipeline.cli.documents import LoadedPipeline, read_pipelines
+from llmpipeline import names
 from llmpipeline.render.platform import DEFAULT, Platform, wrong_with
+
+if TYPE_CHECKING:
+    from llmpipeline.cli.documents import Loaded, LoadedPipeline
 
 # Exit codes besides 0 (done) and click's own 2 (wrong usage). The input is wrong, or the answer is no:
 NEGATIVE: Final = 1
@@ -19,14 +23,70 @@ UNREACHABLE: Final = 3
 # Ctrl-C, as a shell reports it:
 INTERRUPTED: Final = 130
 
-FILES: Final = click.option(
+
+def completed_file(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Leaves it to the shell, which knows its files best."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def one_namespace(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """The namespace that an option names; ends with wrong usage if none can be named so."""
+    if value is not None and not names.is_object_name(value):
+        raise click.BadParameter(f"{value!r} cannot be the name of a namespace.")
+    return value
+
+
+_OPTION_FILES: Final = click.option(
     "-f",
     "--filename",
-    "files",
+    "options",
     multiple=True,
-    required=True,
     metavar="FILE",
-    help="A file, a folder, or - for standard input. May be given several times.",
+    shell_complete=completed_file,
+    help="A file, a folder, or - for standard input, like the arguments. May be given several times.",
+)
+_ARGUMENT_FILES: Final = click.argument(
+    "arguments", nargs=-1, metavar="[FILE]...", type=click.UNPROCESSED, shell_complete=completed_file
+)
+# Of commands that read files.
+NAMESPACE: Final = click.option(
+    "-n",
+    "--namespace",
+    callback=one_namespace,
+    help="The namespace of pipelines whose file names none, as `kubectl apply -n` takes it.",
+)
+# Of commands that ask for one pipeline.
+PIPELINE_NAMESPACE: Final = click.option(
+    "-n",
+    "--namespace",
+    callback=one_namespace,
+    help="The pipeline's namespace. Default: that of the kubeconfig's context.",
+)
+
+
+def FILES(function: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802  # named like the other options
+    """Files as arguments and by -f; the command gets both as `files`, at least one."""
+
+    @wraps(function)
+    def made(*, options: tuple[str, ...], arguments: tuple[str, ...], **given: Any) -> Any:
+        files = (*options, *arguments)
+        if not files:
+            raise click.UsageError("name a FILE, a folder, or - for standard input.")
+        if files.count("-") > 1:
+            raise click.UsageError("standard input (-) can be read once.")
+        return function(files=files, **given)
+
+    return _OPTION_FILES(_ARGUMENT_FILES(made))
+
+
+CLASSES: Final = click.option(
+    "--class",
+    "class_files",
+    multiple=True,
+    metavar="FILE",
+    shell_complete=completed_file,
+    help="A file or folder with the LLMPipelineClass that pipelines get their defaults from. May be given several "
+    "times. Classes in the other files count too.",
 )
 OUTPUT: Final = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Format of the result."
@@ -82,7 +142,11 @@ def PLATFORM(function: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 
 
 
 class _Verbatim(click.Command):
-    """A command whose examples keep their lines."""
+    """A command whose examples keep their lines, and whose summary is its first sentence, whatever the width."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002  # click cuts it there
+        first = " ".join((self.help or "").split("\n\n")[0].split())
+        return first.partition(". ")[0].rstrip(".") + "."
 
     def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.epilog:
@@ -95,12 +159,46 @@ def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
     return click.command(cls=_Verbatim, epilog="".join(f"  {line}\n" for line in examples))
 
 
-def load_or_exit(files: tuple[str, ...], namespace: str = "", platform: Platform = DEFAULT) -> list[LoadedPipeline]:
-    """The pipelines of these files; ends the program if one has a problem."""
-    sound, problems = read_pipelines(files, namespace, platform)
-    if problems:
-        fail("\n".join(str(problem) for problem in problems), NEGATIVE)
-    return sound
+def load_or_exit(
+    files: tuple[str, ...],
+    namespace: str = "",
+    platform: Platform = DEFAULT,
+    *,
+    class_files: tuple[str, ...] = (),
+    needs_classes: bool = True,
+) -> "Loaded":
+    """What is in these files; ends the program if there is a problem.
+
+    Args:
+        files: Paths.
+        namespace: As `read_files` takes it.
+        platform: As `read_files` takes it.
+        class_files: As `read_files` takes it.
+        needs_classes: The result would be wrong without a class that a pipeline names.
+    """
+    # It brings the whole resource, which commands without files do not need.
+    from llmpipeline.cli.documents import read_files
+
+    return sound_or_exit(read_files(files, namespace, platform, class_files=class_files), needs_classes=needs_classes)
+
+
+def sound_or_exit(loaded: "Loaded", *, needs_classes: bool = True) -> "Loaded":
+    """The same; ends the program if there is a problem in it."""
+    if loaded.problems:
+        fail("\n".join(str(problem) for problem in loaded.problems), NEGATIVE)
+    notes = [
+        f"{one.file}: {one.key.name}: {one.desired.used.note}" for one in loaded.pipelines if one.desired.used.note
+    ]
+    if notes and needs_classes:
+        fail("\n".join(notes), NEGATIVE)
+    return loaded
+
+
+def pipelines_or_exit(loaded: "Loaded", files: tuple[str, ...]) -> "list[LoadedPipeline]":
+    """The pipelines of files; ends the program if there is none."""
+    if not loaded.pipelines:
+        fail(f"{', '.join(files)}: no {names.KIND} in it; see manifests/samples", NEGATIVE)
+    return loaded.pipelines
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -2,23 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from llmpipeline import desired
-from llmpipeline.cli.connection import ask
-from llmpipeline.cli.documents import LoadedPipeline
+from llmpipeline.classes.choose import NONE, Classes
+from llmpipeline.cli import plan_classes
+from llmpipeline.cli.cluster_options import CLUSTER
+from llmpipeline.cli.connection import answers, ask, require_client, why
+from llmpipeline.cli.documents import LoadedPipeline, compiled, read
 from llmpipeline.cli.options import (
+    CLASSES,
     FILES,
+    NAMESPACE,
     NEGATIVE,
     OUTPUT,
     PLATFORM,
     UNREACHABLE,
     as_json,
     command,
+    completed_file,
     fail,
     load_or_exit,
+    sound_or_exit,
     wants_colour,
 )
 from llmpipeline.cli.plan_text import PlannedEdit, as_object, as_table
@@ -44,6 +51,8 @@ from llmpipeline.render.platform import DEFAULT, Platform
 if TYPE_CHECKING:
     from llmpipeline.cluster.preview import Preview
 
+_FORBIDDEN: Final = 403
+
 
 def _words(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> set[str]:
     """Effects by name, each value with several between commas."""
@@ -59,12 +68,21 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
 
 
 @command(
-    "llmpipeline plan -f pipeline.yaml",
+    "llmpipeline plan pipeline.yaml",
+    "llmpipeline plan -n ml --context production pipelines/",
     "git show HEAD:pipeline.yaml | llmpipeline plan -f pipeline.yaml --from - -o json",
     "llmpipeline plan -f pipeline.yaml --fail-on NewCluster,Interruption",
+    "llmpipeline plan -f class.yaml",
 )
 @FILES
-@click.option("--from", "former", metavar="OLD", help="What it is compared with. Default: what the cluster runs.")
+@CLASSES
+@click.option(
+    "--from",
+    "former",
+    metavar="OLD",
+    shell_complete=completed_file,
+    help="What it is compared with. Default: what the cluster runs.",
+)
 @click.option(
     "--fail-on",
     multiple=True,
@@ -73,10 +91,15 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
     metavar="EFFECT",
     help=f"Exit with 1 if a pipeline has this effect. May be given several times, or with commas: {', '.join(WORDS)}.",
 )
+@NAMESPACE
+@CLUSTER
 @OUTPUT
 @PLATFORM
 def plan(
     files: tuple[str, ...],
+    class_files: tuple[str, ...],
+    namespace: str | None,
+    context: str | None,
     former: str | None,
     fail_on: set[str],
     output: str,
@@ -86,20 +109,57 @@ def plan(
 
     A pipeline is compared with its version in OLD, which is a file, a folder, or - for standard input. One that is in
     OLD alone is reported as deleted. Without --from a pipeline is compared with its RayService in the cluster of the
-    kubeconfig (KUBECONFIG); if the file names no namespace, in that of the context. The exit code is 3 if the cluster
+    kubeconfig (KUBECONFIG); if neither the file nor -n names a namespace, in
+    that of the context. The exit code is 3 if the cluster
     cannot be reached.
+
+    Classes are those of the cluster, and of the files in their place. For a class in FILE every pipeline of the cluster
+    that has it is reported, or with -n those of one namespace.
     """
+    if former == "-" and "-" in files:
+        raise click.UsageError("standard input (-) can be read once: name a file for --from or for the pipelines.")
     try:
         if former:
-            edits = edits_from_files(load_or_exit(files, platform=platform), load_or_exit((former,), platform=platform))
+            new, old = (
+                load_or_exit(which, namespace or "", platform, class_files=class_files) for which in (files, (former,))
+            )
+            edits = edits_from_files(new.pipelines, old.pipelines)
         else:
-            edits = edits_from_cluster(load_or_exit(files, _namespace(), platform), platform)
+            with answers():
+                edits = _against_cluster(files, class_files, namespace, platform, context)
     except Unreachable as unreachable:
         fail(str(unreachable), UNREACHABLE)
     text = as_json([as_object(edit) for edit in edits]) if output == "json" else as_table(edits)
     click.echo(text, color=wants_colour())
     if failed := _failed(edits, fail_on):
         fail("\n".join(failed), NEGATIVE)
+
+
+def _against_cluster(
+    files: tuple[str, ...], class_files: tuple[str, ...], namespace: str | None, platform: Platform, context: str | None
+) -> list[PlannedEdit]:
+    where = namespace or _namespace(context)
+    given = read(files, class_files)
+    # What is wrong whatever the class is said without a cluster.
+    has_classes = bool(sound_or_exit(compiled(given, where, platform), needs_classes=False).classes)
+    there, documents = ask(_classes_and_pipelines(namespace, context, with_pipelines=has_classes))
+    loaded = sound_or_exit(compiled(given, where, platform, there))
+    edits = edits_from_cluster(loaded.pipelines, platform, context, there)
+    own = {one.key for one in loaded.pipelines}
+    files_of = {one.name: one.file for one in loaded.classes}
+    others = [it for it in documents if plan_classes.key_of(it) not in own]
+    affected = list(plan_classes.affected(others, files_of, there, loaded.known, platform))
+    live = ask(_live([it.after for it in affected if isinstance(it.after, Desired)], context))
+    return [*edits, *(_edit_by_class(it, live, platform, there) for it in affected)]
+
+
+def _edit_by_class(
+    it: plan_classes.Affected, live: "dict[Key, Preview]", platform: Platform, there: Classes
+) -> PlannedEdit:
+    if not isinstance(it.after, Desired):
+        return plan_classes.rejection(it, it.after)
+    edit = _edit_of(LoadedPipeline(it.file, it.after), live[it.key], platform, there)
+    return replace(edit, effect=plan_classes.in_turn(edit.effect), reasons=plan_classes.by_the_class(edit.reasons))
 
 
 def edits_from_files(loaded: Sequence[LoadedPipeline], former: Sequence[LoadedPipeline]) -> list[PlannedEdit]:
@@ -115,14 +175,23 @@ def edits_from_files(loaded: Sequence[LoadedPipeline], former: Sequence[LoadedPi
     ]
 
 
-def edits_from_cluster(loaded: Sequence[LoadedPipeline], platform: Platform = DEFAULT) -> list[PlannedEdit]:
+def edits_from_cluster(
+    loaded: Sequence[LoadedPipeline],
+    platform: Platform = DEFAULT,
+    context: str | None = None,
+    classes: Classes = NONE,
+) -> list[PlannedEdit]:
     """Compares pipelines with the RayServices in the cluster.
 
     Raises:
         Unreachable: The cluster does not answer.
     """
-    live = ask(_live([pipeline.desired for pipeline in loaded]))
-    return [_edit_of(pipeline, live[pipeline.key], platform) for pipeline in loaded]
+    live = ask(_live([pipeline.desired for pipeline in loaded], context))
+    try:
+        with answers():
+            return [_edit_of(pipeline, live[pipeline.key], platform, classes) for pipeline in loaded]
+    except Unreachable as error:
+        raise Unreachable(why(error)) from error
 
 
 def _failed(edits: Sequence[PlannedEdit], words: set[str]) -> list[str]:
@@ -134,17 +203,35 @@ def _failed(edits: Sequence[PlannedEdit], words: set[str]) -> list[str]:
     ]
 
 
-def _namespace() -> str:
-    from llmpipeline.cluster.client import default_namespace
+def _namespace(context: str | None) -> str:
+    require_client()
+    from llmpipeline.cluster.kubeconfig import default_namespace
 
-    return default_namespace()
+    return default_namespace(context)
 
 
-async def _live(wanted: Sequence[Desired]) -> "dict[Key, Preview]":
+async def _classes_and_pipelines(
+    namespace: str | None, context: str | None, *, with_pipelines: bool
+) -> tuple[Classes, list[Manifest]]:
+    """The classes of the cluster, and the pipelines that may have one. Who may not read classes plans without them."""
+    from llmpipeline.cluster.client import connect
+    from llmpipeline.cluster.errors import RequestRejected
+
+    async with connect(context=context) as cluster:
+        try:
+            classes = Classes(await cluster.classes())
+        except RequestRejected as rejected:
+            if rejected.status != _FORBIDDEN:
+                raise
+            classes = Classes(unread=rejected.message)
+        return classes, [item async for item in cluster.pipelines(namespace)] if with_pipelines else []
+
+
+async def _live(wanted: Sequence[Desired], context: str | None) -> "dict[Key, Preview]":
     from llmpipeline.cluster.client import connect
     from llmpipeline.cluster.preview import preview
 
-    async with connect() as cluster:
+    async with connect(context=context) as cluster:
         return {pipelines.key_of(one): await preview(cluster, one) for one in wanted}
 
 
@@ -168,12 +255,12 @@ def _deletion(former: LoadedPipeline, renamed_to: Key | None) -> PlannedEdit:
     return PlannedEdit(former.file, former.key, effect)
 
 
-def _edit_of(loaded: LoadedPipeline, live: "Preview", platform: Platform) -> PlannedEdit:
+def _edit_of(loaded: LoadedPipeline, live: "Preview", platform: Platform, classes: Classes) -> PlannedEdit:
     wanted = loaded.desired.service
     effect = effect_of(live.service, wanted)
     if live.service is None:
         return PlannedEdit(loaded.file, loaded.key, effect)
-    unedited = desired.compile(live.document, platform) if live.document else None
+    unedited = desired.compile(live.document, platform, classes) if live.document else None
     why = _reasons(effect, live.service, loaded.desired, unedited if isinstance(unedited, Desired) else None)
     effect = _with(effect, during_upgrade(live.service, wanted, effect))
     effect = companions.with_companions(effect, live.companions)

@@ -13,8 +13,20 @@ from click.core import ParameterSource
 from llmpipeline import conditions, names
 from llmpipeline.api.status import Status
 from llmpipeline.cli import slo as objectives
-from llmpipeline.cli.connection import why
-from llmpipeline.cli.options import INTERRUPTED, NEGATIVE, OUTPUT, UNREACHABLE, as_json, command, fail, wants_colour
+from llmpipeline.cli.cluster_options import CLUSTER
+from llmpipeline.cli.connection import answers, require_client, why
+from llmpipeline.cli.duration import POSITIVE_SECONDS
+from llmpipeline.cli.options import (
+    INTERRUPTED,
+    NEGATIVE,
+    OUTPUT,
+    PIPELINE_NAMESPACE,
+    UNREACHABLE,
+    as_json,
+    command,
+    fail,
+    wants_colour,
+)
 from llmpipeline.cli.pipeline_name import complete, plain
 from llmpipeline.cli.status_text import as_table, as_text, in_a_line, is_current
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
@@ -31,15 +43,15 @@ Say = Callable[[str], None]
     "llmpipeline status                                # every pipeline of this namespace",
     "llmpipeline status -A                             # and of all others",
     "llmpipeline status reviews -n ml --watch",
-    "llmpipeline status reviews --wait 600 && curl ...",
+    "llmpipeline status reviews --wait 10m && curl ...",
     "llmpipeline status chat --slo --prometheus http://localhost:9090",
 )
 @click.argument("name", required=False, shell_complete=complete)
-@click.option("-n", "--namespace", help="The pipeline's namespace. Default: that of the kubeconfig's context.")
+@PIPELINE_NAMESPACE
 @click.option("-A", "--all-namespaces", is_flag=True, help="The pipelines of all namespaces.")
-@click.option("--context", help="The context of the kubeconfig. Default: its current context.")
+@CLUSTER
 @click.option("-w", "--watch", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
-@click.option("--wait", "seconds", type=click.IntRange(1), help="Wait at most so many seconds for the condition.")
+@click.option("--wait", "seconds", type=POSITIVE_SECONDS, help="Wait at most so long for the condition: 600, 10m, 1h.")
 @click.option(
     "--wait-for",
     "condition",
@@ -93,18 +105,20 @@ def status(
         prometheus = objectives.checked(prometheus, window)
     elif _is_given("prometheus", "window"):
         raise click.UsageError("--prometheus and --window need --slo")
-    from llmpipeline.cluster.client import default_namespace
+    require_client()
+    from llmpipeline.cluster.kubeconfig import default_namespace
 
     where = None if all_namespaces else namespace or default_namespace(context)
     try:
-        if name is not None and prometheus and slo:
-            found = asyncio.run(_read(Key(where or "", plain(name)), context))
-            code = objectives.report(found, prometheus, window, output)
-        elif name is None:
-            code = asyncio.run(_list(where, context, condition, output))
-        else:
-            key = Key(where or "", plain(name))
-            code = asyncio.run(_one(key, context, condition, output, watch=watch, seconds=seconds))
+        with answers():
+            if name is not None and prometheus and slo:
+                found = asyncio.run(_read(Key(where or "", plain(name)), context))
+                code = objectives.report(found, prometheus, window, output)
+            elif name is None:
+                code = asyncio.run(_list(where, context, condition, output))
+            else:
+                key = Key(where or "", plain(name))
+                code = asyncio.run(_one(key, context, condition, output, watch=watch, seconds=seconds))
     except (Unreachable, RequestRejected, TimeoutError) as error:
         fail(why(error), UNREACHABLE)
     except KeyboardInterrupt:
@@ -134,6 +148,7 @@ async def _list(namespace: str | None, context: str | None, condition: str, outp
 
 async def _one(key: Key, context: str | None, condition: str, output: str, *, watch: bool, seconds: int | None) -> int:
     from llmpipeline.cluster.client import connect
+    from llmpipeline.cluster.endpoint import missing
 
     async with connect(context=context) as cluster:
 
@@ -144,18 +159,19 @@ async def _one(key: Key, context: str | None, condition: str, output: str, *, wa
             async for document in changes(read):
                 _show(key, document, output)
         found = await (wait(read, condition, seconds, _note) if seconds else read())
-    if found is None:
-        fail(_missing(key), NEGATIVE)
+        if found is None:
+            fail(await missing(cluster, key), NEGATIVE)
     _show(key, found, output)
     return 0 if is_true(found, condition) else NEGATIVE
 
 
 async def _read(key: Key, context: str | None) -> Manifest:
     from llmpipeline.cluster.client import connect
+    from llmpipeline.cluster.endpoint import missing
 
     async with connect(context=context) as cluster:
         found = await cluster.read(names.KIND, key)
-    return found or fail(_missing(key), NEGATIVE)
+        return found or fail(await missing(cluster, key), NEGATIVE)
 
 
 async def changes(read: Read) -> AsyncIterator[Manifest | None]:
@@ -213,13 +229,9 @@ def is_stalled(document: Manifest) -> bool:
 
 def _show(key: Key, document: Manifest | None, output: str) -> None:
     if document is None:
-        click.echo(_missing(key), err=True)
+        click.echo(f"there is no pipeline {key.name} in namespace {key.namespace}", err=True)
     else:
         _print(as_json(_described(document)) if output == "json" else as_text(document))
-
-
-def _missing(key: Key) -> str:
-    return f"there is no pipeline {key.name} in namespace {key.namespace}"
 
 
 def _described(document: Manifest) -> Manifest:

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from llmpipeline import conditions, names
 from llmpipeline.api.status import LastEdit
+from llmpipeline.classes.record import written
+from llmpipeline.cluster.class_rollout import mark_of
 from llmpipeline.cluster.client import Cluster
 from llmpipeline.cluster.errors import RequestRejected, Unreachable
 from llmpipeline.cluster.ownership import (
@@ -47,6 +49,7 @@ class Applied:
         last_edit: What the last change of the spec did; None if nothing is known of one.
         settled: Whether the live Ray cluster has what KubeRay does not bring into it; if not, the operator tries again.
         companions: The resourceVersions of the companion objects afterwards.
+        ended_rollout: The mark of a change of the class was taken from the RayService.
     """
 
     service: Manifest | None
@@ -54,6 +57,7 @@ class Applied:
     last_edit: LastEdit | None = None
     settled: bool = True
     companions: Mapping[Object, str] = field(default_factory=dict)
+    ended_rollout: bool = False
 
 
 class _Failure(NamedTuple):
@@ -63,10 +67,30 @@ class _Failure(NamedTuple):
     sentence: str
 
 
-async def carry_out(cluster: Cluster, document: Manifest, desired: Desired | Rejected) -> Applied:
+class Reading(NamedTuple):
+    """What was just read under the name of a pipeline's RayService, no matter who owns it; None if there is nothing."""
+
+    found: Manifest | None
+
+
+async def carry_out(
+    cluster: Cluster,
+    document: Manifest,
+    desired: Desired | Rejected,
+    mark: str = "",
+    *,
+    reading: Reading | None = None,
+) -> Applied:
     """Brings the cluster to what is desired for the pipeline of this document.
 
     A spec that cannot work changes nothing: what runs goes on running.
+
+    Args:
+        cluster: The cluster.
+        document: The pipeline as read.
+        desired: What is desired.
+        mark: What the RayService says while a change of the class is brought to it (`class_rollout`); empty: nothing.
+        reading: The RayService, so that it is not read twice.
     """
     metadata = document["metadata"]
     key, uid = Key(metadata["namespace"], metadata["name"]), str(metadata["uid"])
@@ -79,13 +103,25 @@ async def carry_out(cluster: Cluster, document: Manifest, desired: Desired | Rej
         message = f"No Ray Pod may start without its network policy: {_sentences(without_policy)}"
         verdict = Verdict(conditions.Applied.NETWORK_POLICY_FAILED, message)
         return Applied(await own_rayservice(cluster, key, uid), verdict, companions=versions)
-    applied = await _rayservice(cluster, desired, failed)
+    applied = await _rayservice(cluster, _marked(desired, mark), failed, reading)
     if applied.service:
         applied = await _patch_live_cluster(cluster, applied)
     if failed and applied.verdict == _APPLIED:
         message = f"The RayService is applied, but not: {_sentences(failed)}"
         applied = replace(applied, verdict=Verdict(conditions.Applied.PARTLY_APPLIED, message))
     return replace(applied, companions=versions)
+
+
+def _marked(desired: Desired, mark: str) -> Desired:
+    if not mark:
+        return desired
+    metadata = desired.service["metadata"]
+    marked = {
+        **metadata,
+        "labels": {**metadata["labels"], names.LABEL_ROLLOUT: desired.used.name},
+        "annotations": {**metadata.get("annotations", {}), names.LABEL_ROLLOUT: mark},
+    }
+    return replace(desired, service={**desired.service, "metadata": marked})
 
 
 def _sentences(failed: Sequence[_Failure]) -> str:
@@ -121,11 +157,11 @@ def _collected(failed: list[_Failure], kind: str, what: str) -> Iterator[None]:
         failed.append(_Failure(kind, f"{what}: {error}"))
 
 
-async def _rayservice(cluster: Cluster, desired: Desired, failed: list[_Failure]) -> Applied:
+async def _rayservice(cluster: Cluster, desired: Desired, failed: list[_Failure], reading: Reading | None) -> Applied:
     """Applies the RayService, and before it deletes the companions that the spec no longer asks for."""
     kind, key = object_of(desired.service)
     try:
-        live = await cluster.read(kind, key)
+        live = reading.found if reading else await cluster.read(kind, key)
         if not (_is_of_this_generation(live, desired) and _is_complete(live)):
             await _remove_unwanted(cluster, desired, failed)
         notes = partial(_notes, live, desired, is_complete=not failed)
@@ -137,7 +173,8 @@ async def _rayservice(cluster: Cluster, desired: Desired, failed: list[_Failure]
     if "deletionTimestamp" in service["metadata"]:
         message = "The RayService is being deleted; the operator creates a new one afterwards."
         return Applied(None, Verdict(conditions.Applied.TERMINATING, message))
-    return Applied(service, _APPLIED, _recorded_edit(service, desired.metadata.generation))
+    ended = live is not None and mark_of(live) != mark_of(service)
+    return Applied(service, _APPLIED, _recorded_edit(service, desired.metadata.generation), ended_rollout=ended)
 
 
 def _is_of_this_generation(live: Manifest | None, desired: Desired) -> bool:
@@ -168,6 +205,9 @@ def _notes(live: Manifest | None, desired: Desired, *, is_complete: bool) -> dic
         names.ANNOTATION_GENERATION: str(desired.metadata.generation),
         names.ANNOTATION_COMPLETE: str(is_complete).lower(),
     }
+    used = written(desired.used)
+    if used or (live and annotation(live, names.ANNOTATION_CLASS)):
+        notes[names.ANNOTATION_CLASS] = used
     edit = _edit(live, desired) if live else None
     return {**notes, names.ANNOTATION_LAST_EDIT: edit.model_dump_json(by_alias=True)} if edit else notes
 

@@ -85,13 +85,26 @@ async def find_endpoint(cluster: Cluster, key: Key, *, dashboard: bool, keep: st
 async def _rayservice(cluster: Cluster, key: Key) -> Manifest:
     pipeline = await cluster.read(names.KIND, key)
     if not pipeline:
-        message = f"there is no pipeline {key.name} in namespace {key.namespace}"
-        elsewhere = await _namespaces_with(cluster, key.name)
-        raise NotThere(f"{message}; there is one in {elsewhere}: name it with -n" if elsewhere else message)
+        raise NotThere(await missing(cluster, key))
     service = await own_rayservice(cluster, key, pipeline["metadata"]["uid"])
     if not service:
         raise NotThere(f"pipeline {key.name} has no RayService yet; {_status(key)}")
     return service
+
+
+async def missing(cluster: Cluster, key: Key) -> str:
+    """Why there is no such pipeline, and what to do."""
+    try:
+        if not await cluster.knows(names.KIND, key.namespace):
+            return (
+                f"this cluster does not know {names.PLURAL}.{names.GROUP}: the operator is not installed in it; "
+                "`llmpipeline doctor` says what else is missing"
+            )
+    except (RequestRejected, Unreachable):  # it needs a right that was not needed so far
+        pass
+    message = f"there is no pipeline {key.name} in namespace {key.namespace}"
+    elsewhere = await _namespaces_with(cluster, key.name)
+    return f"{message}; there is one in {elsewhere}: name it with -n" if elsewhere else message
 
 
 async def _namespaces_with(cluster: Cluster, name: str) -> str:

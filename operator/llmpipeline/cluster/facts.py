@@ -7,11 +7,12 @@ from typing import Final, TypeVar
 from llmpipeline import names
 from llmpipeline.cluster.client import Cluster
 from llmpipeline.cluster.errors import RequestRejected
+from llmpipeline.doctor.gpu_types import Known, known
 from llmpipeline.doctor.nodes import Claim, Node, claim, node
 from llmpipeline.doctor.types import ClusterFacts, Unread
 from llmpipeline.kuberay import release
 from llmpipeline.names import Manifest
-from llmpipeline.rights import RIGHTS, Right
+from llmpipeline.rights import READ_CLASSES, RIGHTS, Right
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ async def read_facts(cluster: Cluster, namespace: str | None, user: str | None) 
     """
     async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
         version = await _attempt(_version(cluster))
-    (ours, ray, operators), (nodes, claims), (classes, monitors, missing) = await asyncio.gather(
+    (ours, ray, operators), (nodes, claims, classes), (gateways, monitors, missing) = await asyncio.gather(
         asyncio.gather(
             _attempt(_crd(cluster, f"{names.PLURAL}.{names.GROUP}")),
             _attempt(_crd(cluster, f"{names.RAY_SERVICE_PLURAL}.{names.RAY_GROUP}")),
@@ -51,7 +52,9 @@ async def read_facts(cluster: Cluster, namespace: str | None, user: str | None) 
             _attempt(_missing_rights(cluster, namespace, user)),
         ),
     )
-    return ClusterFacts(version, ours, ray, operators, nodes, claims, classes, monitors, missing, namespace, user)
+    return ClusterFacts(
+        version, ours, ray, operators, nodes, claims, gateways, monitors, missing, namespace, user, classes
+    )
 
 
 async def _attempt(reading: Awaitable[T]) -> T | Unread:
@@ -75,21 +78,28 @@ async def _kuberay_operators(cluster: Cluster) -> Sequence[Manifest]:
     return [item async for item in cluster.items("/apis/apps/v1/deployments", label_selector=release.SELECTOR)]
 
 
-async def _gpus(cluster: Cluster) -> tuple[Sequence[Node] | Unread, Sequence[Claim] | Unread]:
-    """The nodes, and what Pods take of their GPUs: a cluster has many Pods, so they are read only if it has GPUs."""
-    nodes = await _attempt(_nodes(cluster))
+async def _gpus(
+    cluster: Cluster,
+) -> tuple[Sequence[Node] | Unread, Sequence[Claim] | Unread, Sequence[Manifest] | Unread]:
+    """The nodes, what Pods take of their GPUs, and the classes, which say what else is a GPU.
+
+    A cluster has many Pods, so they are read only if it has GPUs.
+    """
+    classes = await _attempt(cluster.classes())
+    types = known(() if isinstance(classes, Unread) else classes)
+    nodes = await _attempt(_nodes(cluster, types))
     if isinstance(nodes, Unread) or not any(item.gpus for item in nodes):
-        return nodes, ()
-    return nodes, await _attempt(_claims(cluster))
+        return nodes, (), classes
+    return nodes, await _attempt(_claims(cluster, types)), classes
 
 
-async def _nodes(cluster: Cluster) -> Sequence[Node]:
-    return [node(item) async for item in cluster.items("/api/v1/nodes")]
+async def _nodes(cluster: Cluster, types: Sequence[Known]) -> Sequence[Node]:
+    return [node(item, types) async for item in cluster.items("/api/v1/nodes")]
 
 
-async def _claims(cluster: Cluster) -> Sequence[Claim]:
+async def _claims(cluster: Cluster, types: Sequence[Known]) -> Sequence[Claim]:
     selector = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
-    found = [claim(item) async for item in cluster.items("/api/v1/pods", field_selector=selector)]
+    found = [claim(item, types) async for item in cluster.items("/api/v1/pods", field_selector=selector)]
     return [item for item in found if item.gpus]
 
 
@@ -120,7 +130,8 @@ async def _missing_rights(cluster: Cluster, namespace: str | None, user: str | N
 def _attributes(right: Right, verb: str, namespace: str | None) -> dict[str, str]:
     resource, _, subresource = right.resource.partition("/")
     return {
-        "namespace": namespace or "",
+        # A review of a namespace would count its RoleBindings, which grant nothing that is cluster-scoped.
+        "namespace": "" if right in READ_CLASSES else namespace or "",
         "verb": verb,
         "group": right.group,
         "resource": resource,

@@ -127,7 +127,8 @@ class Follower:
             return _FIRST_PAUSE
         if not self._was_missing:
             where = f" in {self._namespace}" if self._namespace else ""
-            is_choice = rejected.status == _NOT_FOUND or self.kind == names.POD_KIND  # not installed, or switched off
+            # Not installed, or switched off, or cluster-scoped where single namespaces are watched.
+            is_choice = rejected.status == _NOT_FOUND or self.kind in (names.POD_KIND, names.CLASS_KIND)
             level = logging.INFO if is_choice else logging.WARNING
             logger.log(level, "%s%s cannot be watched: %s", self.kind, where, rejected.message)
         self._was_missing = True

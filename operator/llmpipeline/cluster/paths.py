@@ -9,6 +9,7 @@ from llmpipeline.names import Key
 # API version and plural by kind.
 _KINDS: Final = {
     names.KIND: (names.API_VERSION, names.PLURAL),
+    names.CLASS_KIND: (names.API_VERSION, names.CLASS_PLURAL),
     names.RAY_CLUSTER_KIND: (names.RAY_API_VERSION, names.RAY_CLUSTER_PLURAL),
     names.RAY_SERVICE_KIND: (names.RAY_API_VERSION, names.RAY_SERVICE_PLURAL),
     names.POD_KIND: ("v1", "pods"),

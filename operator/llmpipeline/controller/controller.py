@@ -7,6 +7,7 @@ from typing import Final
 from llmpipeline import names
 from llmpipeline.cluster.client import Cluster
 from llmpipeline.cluster.follow import Change, Follower
+from llmpipeline.cluster.kept_classes import KeptClasses
 from llmpipeline.cluster.metadata import Metadata
 from llmpipeline.cluster.ownership import pipeline_of
 from llmpipeline.controller.events import EventRecorder
@@ -44,6 +45,10 @@ class Controller:
         self._made = [self._follower(kind, where) for kind in MADE for where in self._namespaces]
         self._clusters = [self._follower_of_ray(RAY_CLUSTER_KIND, where) for where in self._namespaces]
         self._pods = [self._follower_of_ray(POD_KIND, where) for where in self._namespaces]
+        self._classes = Follower(cluster, names.CLASS_KIND, None, self.class_changed)
+        self._kept_classes = KeptClasses(cluster)
+        # Pipelines that a change of their class has not reached yet.
+        self._waiting: set[Key] = set()
         # Pipelines of which something is awaited or fails: news of their Ray clusters and Pods matter.
         self._open: set[Key] = set()
         self._events = EventRecorder(cluster)
@@ -85,11 +90,25 @@ class Controller:
         if after is None:
             self._left.pop(key, None)
             self._open.discard(key)
+            self._waiting.discard(key)
+            self._wake_next()  # it may be the one that others wait for
             self._events.forget(key)
             self._queue.forget(key)
             self.metrics.forget(key)
         elif before is None or _asked(before) != _asked(after):
             self._queue.add(key, urgent=not (change.listed and before is None and self._has_service(key)))
+
+    def class_changed(self, _change: Change) -> None:
+        """A class is new, changed or gone: which pipelines that matters to, each finds out for itself."""
+        self._kept_classes.forget()
+        if self._classes.listed.is_set():  # at a start every pipeline is looked at anyway
+            for key in (key for follower in self._pipelines for key in follower.known):
+                self._queue.add(key, urgent=False)
+
+    def _wake_next(self) -> None:
+        """The next pipeline looks whether its turn has come."""
+        if self._waiting:
+            self._queue.add(min(self._waiting), urgent=False)
 
     def _has_service(self, key: Key) -> bool:
         """Whether a pipeline has been worked on before: at a start those that have not go first."""
@@ -128,7 +147,7 @@ class Controller:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.metrics.measure_lag())
             tasks.create_task(self._events.run())
-            for follower in (*self._made, *self._clusters, *self._pods):
+            for follower in (self._classes, *self._made, *self._clusters, *self._pods):
                 tasks.create_task(follower.run())
             await self._services_listed()
             for follower in self._pipelines:
@@ -149,7 +168,9 @@ class Controller:
             key = await self._queue.take()
             try:
                 with self.metrics.seconds.time():
-                    outcome = await reconcile(self._cluster, key, self._platform)
+                    outcome = await reconcile(
+                        self._cluster, key, self._platform, namespaces=self._namespaces, classes=self._kept_classes
+                    )
             except Exception as error:
                 self._heard.pop(key, None)
                 self.metrics.reconciled.labels("failed").inc()
@@ -167,6 +188,10 @@ class Controller:
             return
         self.metrics.note(key, outcome.verdict, outcome.status)
         (self._open.add if outcome.is_open else self._open.discard)(key)
+        waited = key in self._waiting
+        (self._waiting.add if outcome.rollout == "waits" else self._waiting.discard)(key)
+        if outcome.rollout == "ended" or (waited and not outcome.rollout):
+            self._wake_next()
         if outcome.versions:
             self._left[key] = dict(outcome.versions)
         if any(outcome.versions.get(changed, "") != version for changed, version in heard.items()):

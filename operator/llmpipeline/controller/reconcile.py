@@ -5,24 +5,30 @@ transient fault (a lost connection, a busy API server) is raised, and the queue 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
-from llmpipeline import conditions, desired
+from llmpipeline import conditions, desired, names
 from llmpipeline.api.free_form import excess_of
 from llmpipeline.api.parse import metadata_of
 from llmpipeline.api.pipeline import Metadata
 from llmpipeline.api.status import Status
-from llmpipeline.cluster.apply import NOT_ACCEPTED, Applied, carry_out
+from llmpipeline.classes.choose import Classes
+from llmpipeline.classes.record import read
+from llmpipeline.cluster import class_rollout
+from llmpipeline.cluster.apply import NOT_ACCEPTED, Applied, Reading, carry_out
 from llmpipeline.cluster.client import Cluster, Unreadable
-from llmpipeline.cluster.errors import RequestRejected
+from llmpipeline.cluster.errors import RequestRejected, Unreachable
+from llmpipeline.cluster.kept_classes import Read
 from llmpipeline.cluster.look import look
-from llmpipeline.cluster.ownership import own_rayservice
+from llmpipeline.cluster.ownership import annotation, belongs_to, own_rayservice
 from llmpipeline.conditions import Verdict
 from llmpipeline.desired import Desired, Rejected
-from llmpipeline.kuberay.service import Observed
+from llmpipeline.kuberay.service import Observed, observe
 from llmpipeline.names import Key, Manifest, Object, object_of
 from llmpipeline.problems import Problem
 from llmpipeline.render.platform import Platform
@@ -39,7 +45,12 @@ _RETRY_AFTER: Final = {
     conditions.Applied.TERMINATING: 5.0,
     conditions.Applied.PARTLY_APPLIED: 15.0,
     conditions.Applied.NETWORK_POLICY_FAILED: 15.0,
+    # It is woken when its turn comes; this is for what the one before it does not say, like that it was deleted.
+    conditions.Applied.CLASS_ROLLOUT_WAITING: 15.0,
 }
+Rollout = Literal["", "waits", "runs", "ended"]
+_UNMARK_AFTER: Final = 1.0
+_TURN_SECONDS: Final = 20.0
 _PATCH_AGAIN: Final = 2.0
 # A spec of this size is compiled in some milliseconds, without a thread.
 _SMALL_VALUES: Final = 800
@@ -62,6 +73,7 @@ class Outcome:
         versions: Of the RayService and its companion objects afterwards, by which our own writes are known.
         retry_after: Seconds until it should be tried again though no event comes; None: wait for one.
         is_open: Something is awaited or fails, so its Ray cluster and Pods were looked at.
+        rollout: A change of its class waits for others, runs, or ended just now; empty: there is none.
         verdict: How applying went; None if there was nothing to do.
         status: What the pipeline's status now says; None if there was nothing to do.
         news: What is new in it.
@@ -71,6 +83,7 @@ class Outcome:
     versions: Mapping[Object, str] = field(default_factory=dict)
     retry_after: float | None = None
     is_open: bool = False
+    rollout: Rollout = ""
     verdict: Verdict | None = None
     status: Status | None = None
     news: tuple[News, ...] = ()
@@ -82,8 +95,24 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def reconcile(cluster: Cluster, key: Key, platform: Platform, clock: Callable[[], str] = utc_now) -> Outcome:
-    """Brings what runs for one pipeline, and its status, to what its spec asks."""
+async def reconcile(
+    cluster: Cluster,
+    key: Key,
+    platform: Platform,
+    clock: Callable[[], str] = utc_now,
+    namespaces: Sequence[str | None] = (None,),
+    classes: Read | None = None,
+) -> Outcome:
+    """Brings what runs for one pipeline, and its status, to what its spec asks.
+
+    Args:
+        cluster: The cluster.
+        key: The pipeline.
+        platform: What administrators decided for all pipelines.
+        clock: Says the time.
+        namespaces: Where there are pipelines that a change of a class reaches too; None: everywhere.
+        classes: Reads the classes; None: from the cluster, each time.
+    """
     document = await cluster.pipeline(key)
     if isinstance(document, Unreadable):
         if cluster.huge_writes.locked():  # to wait here would keep a worker from the pipelines of others
@@ -93,18 +122,25 @@ async def reconcile(cluster: Cluster, key: Key, platform: Platform, clock: Calla
     if document is None or "deletionTimestamp" in document["metadata"]:
         return Outcome()  # owner references have the rest cleaned up
     try:
-        return await _reconcile(cluster, document, platform, clock)
+        found = await _classes(classes or cluster.classes)
+        return await _reconcile(cluster, document, platform, clock, namespaces, found)
     except DEFECTS as error:
         await _report_defect(cluster, document, error, clock)
         raise
 
 
-async def _reconcile(cluster: Cluster, document: Manifest, platform: Platform, clock: Callable[[], str]) -> Outcome:
+async def _reconcile(
+    cluster: Cluster,
+    document: Manifest,
+    platform: Platform,
+    clock: Callable[[], str],
+    namespaces: Sequence[str | None],
+    classes: Classes,
+) -> Outcome:
     metadata = document["metadata"]
     key, uid = Key(metadata["namespace"], metadata["name"]), str(metadata["uid"])
-    wanted = await _compiled(document, platform)
-    applied = await carry_out(cluster, document, wanted)
     previous = Status.of(document)
+    wanted, applied = await _carried_out(cluster, document, platform, previous, namespaces, classes)
     observed = await look(cluster, applied.service, was_ready=previous.is_ready) if applied.service else None
     now = clock()
     was_settled = previous.is_settled(metadata["generation"])
@@ -118,13 +154,99 @@ async def _reconcile(cluster: Cluster, document: Manifest, platform: Platform, c
     return replace(outcome, news=news_of(previous, status), uid=uid)
 
 
-async def _compiled(document: Manifest, platform: Platform) -> Desired | Rejected:
+async def _carried_out(
+    cluster: Cluster,
+    document: Manifest,
+    platform: Platform,
+    previous: Status,
+    namespaces: Sequence[str | None],
+    classes: Classes,
+) -> tuple[Desired | Rejected, Applied]:
+    """What is desired, and how applying it went. A class that rolls clusters over waits until it is their turn."""
+    wanted = await _compiled(document, platform, classes)
+    if not isinstance(wanted, Desired):
+        return wanted, await carry_out(cluster, document, wanted)
+    reading = await _read(cluster, document)
+    bring = partial(carry_out, cluster, document, reading=reading)
+    live = reading.found if reading else None
+    if live is None or not belongs_to(live, str(document["metadata"]["uid"])):
+        return wanted, await bring(wanted)
+    record = read(annotation(live, names.ANNOTATION_CLASS))
+    if class_rollout.is_same(record, wanted.used):
+        return wanted, await bring(wanted, class_rollout.kept_mark(live, wanted, previous))
+    before = await _compiled(document, platform, record.classes)
+    rolls = class_rollout.rolls_over(before, wanted, live)
+    if (rolls or classes.unread) and (gone := class_rollout.without_its_class(record, wanted, classes.unread)):
+        return gone, await bring(gone)
+    # A pipeline that does not serve has nothing to lose, and may be waiting for just this change.
+    if not (rolls and class_rollout.is_of_administrators(record, wanted.used) and observe(live).ready):
+        return wanted, await bring(wanted, class_rollout.kept_mark(live, wanted, previous))
+    return await _in_turn(cluster, document, wanted, before, live, previous, namespaces)
+
+
+async def _in_turn(
+    cluster: Cluster,
+    document: Manifest,
+    wanted: Desired,
+    before: Desired | Rejected,
+    live: Manifest,
+    previous: Status,
+    namespaces: Sequence[str | None],
+) -> tuple[Desired | Rejected, Applied]:
+    """Applies what is wanted if no other pipeline is being changed, or else the spec with the class as it was."""
+    async with _alone(cluster):
+        name, is_let_in = wanted.used.name, class_rollout.mark_of(live) == wanted.used.name
+        blocked_by = None if is_let_in else await class_rollout.blocker(cluster, name, _key_of(document), namespaces)
+        if not blocked_by:
+            return wanted, await carry_out(cluster, document, wanted, class_rollout.new_mark(live, previous))
+    verdict = class_rollout.waiting(name, blocked_by)
+    if not isinstance(before, Desired) or class_rollout.is_in_doubt(before, live):
+        return wanted, Applied(live, verdict)
+    applied = await carry_out(cluster, document, before)
+    return before, replace(applied, verdict=verdict) if applied.verdict.truth == "True" else applied
+
+
+@asynccontextmanager
+async def _alone(cluster: Cluster) -> AsyncIterator[None]:
+    """Nobody else looks whose turn it is. Who has to wait long comes back: a worker is for all pipelines."""
+    try:
+        async with asyncio.timeout(_TURN_SECONDS):
+            await cluster.rollouts.acquire()
+    except TimeoutError as error:
+        raise Unreachable("another pipeline of a class that changed takes long to be applied") from error
+    try:
+        yield
+    finally:
+        cluster.rollouts.release()
+
+
+def _key_of(document: Manifest) -> Key:
+    return Key(document["metadata"]["namespace"], document["metadata"]["name"])
+
+
+async def _classes(read: Read) -> Classes:
+    """The classes as they are now, or why they may not be read: then only pipelines that need none are accepted."""
+    try:
+        return Classes(await read())
+    except RequestRejected as rejected:
+        return Classes(unread=rejected.message)
+
+
+async def _read(cluster: Cluster, document: Manifest) -> Reading | None:
+    """What stands under the name of the pipeline's RayService; None if it may not be read: applying it says why."""
+    try:
+        return Reading(await cluster.rayservice(_key_of(document)))
+    except RequestRejected:
+        return None
+
+
+async def _compiled(document: Manifest, platform: Platform, classes: Classes) -> Desired | Rejected:
     """What is desired. The schema and the size of a document bound the work; that of a large one is a thread's."""
     if not excess_of(document.get("spec"), _SMALL_VALUES, _SMALL_CHARACTERS):
-        return desired.compile(document, platform)
+        return desired.compile(document, platform, classes)
     try:
         async with asyncio.timeout(_COMPILE_SECONDS):
-            return await asyncio.to_thread(desired.compile, document, platform)
+            return await asyncio.to_thread(desired.compile, document, platform, classes)
     except TimeoutError:
         message = f"planning it takes more than {_COMPILE_SECONDS:.0f} s"
         return Rejected(metadata_of(document), (Problem(("spec",), message, "make it smaller"),))
@@ -172,7 +294,18 @@ def _outcome(applied: Applied, observed: Observed | None, status: Status) -> Out
     waiting = _wait(observed, status) if observed else None
     retry_after = _RETRY_AFTER.get(applied.verdict.reason, waiting) if applied.settled else _PATCH_AGAIN
     is_open = observed is not None and not status.is_ready
-    return Outcome(versions, retry_after, is_open, applied.verdict, status)
+    rollout = _rollout(applied)
+    if rollout == "runs" and status.is_ready:  # no event comes of our own status
+        retry_after = min(_UNMARK_AFTER, retry_after or _UNMARK_AFTER)
+    return Outcome(versions, retry_after, is_open, rollout, applied.verdict, status)
+
+
+def _rollout(applied: Applied) -> Rollout:
+    if applied.verdict.reason == conditions.Applied.CLASS_ROLLOUT_WAITING:
+        return "waits"
+    if applied.service and class_rollout.mark_of(applied.service):
+        return "runs"
+    return "ended" if applied.ended_rollout else ""
 
 
 def _wait(observed: Observed, status: Status) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from llmpipeline import names
 from llmpipeline.api.crd import crd
-from llmpipeline.doctor.types import ClusterFacts, Finding, Unread, unknown
+from llmpipeline.doctor.types import KUBERAY_CRD, OUR_CRD, ClusterFacts, Finding, Unread, unknown
 from llmpipeline.kuberay import release
 from llmpipeline.names import Manifest
 
@@ -14,7 +14,7 @@ _APPLY_OURS: Final = "kubectl apply --server-side -f manifests/crds"
 
 def our_crd(facts: ClusterFacts) -> list[Finding]:
     """Whether pipelines are known here, and whether this llmpipeline means the same by one."""
-    check, found = f"{names.KIND} CRD", facts.our_crd
+    check, found = OUR_CRD, facts.our_crd
     if isinstance(found, Unread):
         return unknown(check, found)
     if found is None:
@@ -76,7 +76,7 @@ def _bare(schema: Any) -> Any:
 
 def ray_crd(facts: ClusterFacts) -> list[Finding]:
     """Whether RayServices are known here, with all the fields that the operator writes."""
-    check, found, wanted = "KubeRay CRD", facts.ray_crd, release.show(release.OLDEST)
+    check, found, wanted = KUBERAY_CRD, facts.ray_crd, release.show(release.OLDEST)
     if isinstance(found, Unread):
         return unknown(check, found)
     if found is None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from llmpipeline import names
 from llmpipeline.doctor.nodes import Claim, Node
 from llmpipeline.names import Manifest
 from llmpipeline.rights import Right
@@ -36,6 +37,7 @@ class ClusterFacts:
         missing_rights: What the asked user may not do of what the operator does.
         namespace: The namespace that is asked about; None: all.
         user: Whose rights were asked for; None: those of the kubeconfig's user.
+        classes: The classes, which may add types of GPUs.
     """
 
     kubernetes: str | Unread
@@ -49,6 +51,7 @@ class ClusterFacts:
     missing_rights: Sequence[tuple[Right, str]] | Unread
     namespace: str | None = None
     user: str | None = None
+    classes: Sequence[Manifest] | Unread = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,12 @@ class Finding:
     verdict: Judgement
     message: str
     remedy: str = ""
+
+
+# The checks of what no pipeline can do without.
+OUR_CRD: Final = f"{names.KIND} CRD"
+KUBERAY_CRD: Final = "KubeRay CRD"
+CRD_CHECKS: Final = frozenset((OUR_CRD, KUBERAY_CRD))
 
 
 def unknown(check: str, unread: Unread) -> list[Finding]:

@@ -85,13 +85,20 @@ PODS: Final = (
     (r"template\.spec\.imagePullSecrets", Origin("ray.imagePullSecrets")),
     (r"template\.spec\.serviceAccountName", Origin("ray.serviceAccountName")),
     (r"template\.spec\.(containers\[ray-(head|worker)\]\.)?securityContext", Origin("ray.podSecurity")),
-    (r"template\.spec\.volumes\[model-cache\]", Origin("ray.modelCache")),
+    (
+        r"template\.spec\.(containers\[ray-(head|worker)\]\.)?volume(Mount)?s\[model-cache\]",
+        Origin("ray.modelCache"),
+    ),
+    (r"template\.spec\.(containers\[ray-(head|worker)\]\.)?volume(Mount)?s\[model-.+\]", Origin("apps[].uri")),
+    (
+        r"template\.spec\.(containers\[ray-(head|worker)\]\.)?volume(Mount)?s\[code-",
+        Origin("apps[].graph.nodes[].custom.code"),
+    ),
     (r"template\.spec\.volumes\[autoscaler-token\]", Origin("")),
     (r"template\.spec\.automountServiceAccountToken", Origin("")),
-    (r"template\.spec\.containers\[ray-(head|worker)\]\.volumeMounts\[model-cache\]", Origin("ray.modelCache")),
     (r"template\.spec\.containers\[ray-(head|worker)\]\.image$", Origin("ray.image")),
     (r"template\.spec\.containers\[ray-(head|worker)\]\.imagePullPolicy", Origin("ray.imagePullPolicy")),
-    (r"template\.spec\.containers\[ray-(head|worker)\]\.env \(order\)", Origin("ray.environment (order)", UNDO)),
+    (r"template\.spec\.containers\[ray-(head|worker)\]\.env \(order\)", Origin("ray.env (order)", UNDO)),
 )
 _ENVIRONMENT: Final = re.compile(r"template\.spec\.containers\[ray-(?:head|worker)\]\.env\[(\w+)\]")
 _VARIABLES: Final = (
@@ -107,7 +114,7 @@ def origin_of(path: str, *tables: Table) -> Origin | None:
     """Where the field at this path comes from; None if no table has it."""
     if variable := _ENVIRONMENT.match(path):
         name = variable[1]
-        return _first(name, _VARIABLES) or Origin(f"ray.environment[{name}]")
+        return _first(name, _VARIABLES) or Origin(f"ray.env[{name}]")
     return next((found for table in tables if (found := _first(path, table))), None)
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from llmpipeline.api.deployment import PARTITION
+from llmpipeline.api.accelerator import PARTITION
 from llmpipeline.api.quantity import Range, ceil_units
 from llmpipeline.kuberay.normal_form import normal_form
 from llmpipeline.names import Manifest

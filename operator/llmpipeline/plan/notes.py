@@ -6,6 +6,8 @@ from llmpipeline.api.pipeline import Spec
 from llmpipeline.kuberay.ray_versions import NEWEST_TESTED, minor
 from llmpipeline.plan.capacity.demand import Demand, Group
 from llmpipeline.plan.capacity.surge import Surge
+from llmpipeline.plan.slips import slips
+from llmpipeline.plan.weights import too_large
 
 
 def notes(spec: Spec, groups: Sequence[Group], updates: Surge) -> Iterator[str]:
@@ -22,6 +24,8 @@ def notes(spec: Spec, groups: Sequence[Group], updates: Surge) -> Iterator[str]:
         )
     yield from _updates(updates)
     yield from _tracing(spec)
+    yield from slips(spec)
+    yield from too_large(spec)
 
 
 def _updates(updates: Surge) -> Iterator[str]:

@@ -12,7 +12,7 @@ from llmpipeline_serve.contract import environment as shared
 # Ray runs its workers, and so every replica and engine, at nice 15. In a Pod there is nothing that they should yield
 # to but Ray's own daemons, which then starve them where the CPUs are few.
 _NICENESS: Final = {"RAY_worker_niceness": "0"}
-# Nothing is reported outside the cluster. Users who want that set these in `ray.environment`.
+# Nothing is reported outside the cluster. Users who want that set these in `ray.env`.
 _SILENT: Final = {"RAY_USAGE_STATS_ENABLED": "0", "VLLM_NO_USAGE_STATS": "1"}
 # Of Ray's own buckets one ends at 10 s and the next at 60 s. Most answers of language models end between the two, and a
 # quantile of them would be a guess. In milliseconds.
@@ -62,14 +62,14 @@ def variables(pipeline: LLMPipeline, plan: Plan) -> list[dict[str, Any]]:
         *(_plain(name, value) for name, value in switches.items()),
         *(_from_secret(variable, secret, key) for variable, secret, key in secrets),
     ]
-    users = [_users(variable) for variable in ray.environment]
+    users = [_users(variable) for variable in ray.env]
     said = {variable["name"] for variable in users}
     return [*(variable for variable in ours if variable["name"] not in said), *users]
 
 
 def _users(given: EnvironmentVariable) -> dict[str, Any]:
-    if reference := given.secret_key_ref:
-        return _from_secret(given.name, reference.name, reference.key)
+    if source := given.value_from:
+        return {"name": given.name, "valueFrom": source.model_dump(by_alias=True, exclude_none=True)}
     return _plain(given.name, given.value or "")
 
 

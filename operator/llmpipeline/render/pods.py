@@ -18,9 +18,9 @@ from llmpipeline.render.environment import variables
 from llmpipeline.render.metadata import labels
 from llmpipeline.render.passed_on import NOTHING, PassedOn
 from llmpipeline.render.strategic_merge import merge
+from llmpipeline.render.volumes import volumes
 
 _HEAD_PORTS: Final = (("gcs", 6379), ("dashboard", 8265), ("serve", names.SERVE_PORT))
-_CACHE_VOLUME: Final = "model-cache"
 _TOKEN_VOLUME: Final = "autoscaler-token"
 # What Kubernetes itself would mount in every container. Ray reads it again every minute, so it may expire in an hour.
 _TOKEN: Final = {
@@ -105,10 +105,9 @@ def _template(pipeline: LLMPipeline, container: dict[str, Any], passed: PassedOn
     if ray.pod_security == "Restricted":
         spec["securityContext"] = POD_SECURITY
         container["securityContext"] = CONTAINER_SECURITY
-    if ray.model_cache and ray.model_cache.claim_name:
-        claim = {"claimName": ray.model_cache.claim_name}
-        spec["volumes"] = [{"name": _CACHE_VOLUME, "persistentVolumeClaim": claim}]
-        container["volumeMounts"] = [{"name": _CACHE_VOLUME, "mountPath": ray.model_cache.path}]
+    if mounted := tuple(volumes(pipeline.spec)):
+        spec["volumes"] = [volume for volume, _ in mounted if volume]
+        container["volumeMounts"] = [mount for _, mount in mounted]
     metadata: dict[str, Any] = {"labels": passed.labels | labels(pipeline)}
     if passed.annotations:
         metadata["annotations"] = passed.annotations

@@ -12,6 +12,7 @@ from llmpipeline.status.words import failures
 _FINAL: Final = {
     Accepted.INVALID_SPEC: Stalled.INVALID_SPEC,
     Accepted.DOES_NOT_FIT: Stalled.DOES_NOT_FIT,
+    Accepted.IMAGE_NOT_ALLOWED: Stalled.IMAGE_NOT_ALLOWED,
     Applied.NAME_TAKEN: Stalled.NAME_TAKEN,
     Applied.REJECTED: Stalled.REJECTED,
 }

@@ -9,6 +9,9 @@ STORE_CACHE: Final = "LLMPIPELINE_MODEL_CACHE"
 # Each with its folder in a model cache.
 CACHE_FOLDERS: Final[Mapping[str, str]] = {HUB_CACHE: "huggingface", STORE_CACHE: "object-store"}
 HUB_TOKEN: Final = "HF_TOKEN"
+# Where ConfigMaps with code are mounted, each in a folder of its own name.
+CODE_FOLDER: Final = "/etc/llmpipeline/code"
+PYTHON_PATH: Final = "PYTHONPATH"
 # Ray's: HAProxy instead of Serve's Python proxy, and requests that go from it to a model's replicas directly.
 HAPROXY: Final = "RAY_SERVE_ENABLE_HA_PROXY"
 DIRECT_STREAMING: Final = "RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING"

@@ -24,6 +24,8 @@ from llmpipeline_serve.contract.texts import (
 IMPORT_PATH: Final = "llmpipeline_serve.graph.app:build"
 # The deployment that takes the requests; the others have the names of their nodes.
 INGRESS: Final = "Graph"
+# Whose a message of a chat is.
+ROLES: Final = ("system", "user", "assistant")
 KINDS: Final = ("preprocess", "classify", "summarize", "embed", "generate", "http", "custom")
 
 
@@ -41,9 +43,15 @@ class PreprocessSettings(AppArgs):
 
 
 class GenerateNodeSettings(AppArgs):
-    """The `user_config` of a node with an engine."""
+    """The `user_config` of a node with an engine.
+
+    Attributes:
+        sampling: How tokens are chosen.
+        chat: Whether it is asked with messages, which takes a model with a chat template.
+    """
 
     sampling: SamplingArgs = SamplingArgs()
+    chat: bool = False
 
 
 class HttpArgs(AppArgs):
@@ -56,6 +64,18 @@ class HttpSettings(AppArgs):
     url: str
     method: Literal["GET", "POST", "PUT"] = "POST"
     timeout_seconds: Seconds = Limits().timeout_seconds
+
+
+class CustomSettings(AppArgs):
+    """The `user_config` of a node with the user's own function.
+
+    Attributes:
+        args: The function's keyword arguments.
+        threads: The most calls at once of a function that is not async: as many as there may be requests in flight.
+    """
+
+    args: dict[str, Any] = Field(default_factory=dict)
+    threads: int = Field(default=1, ge=1)
 
 
 class NodeArgs(AppArgs):
@@ -90,6 +110,7 @@ NODE_SETTINGS: Final[Mapping[type[AppArgs], type[AppArgs]]] = {
     EmbedderArgs: EmbedSettings,
     EngineArgs: GenerateNodeSettings,
     HttpArgs: HttpSettings,
+    CustomArgs: CustomSettings,
 }
 
 
@@ -107,6 +128,14 @@ class GraphArgs(AppArgs):
         return {"text": SAMPLE_TEXT}
 
 
+class MessageSettings(AppArgs):
+    """A message for a model: `content` is a Jinja2 template. Or `conversation`: an expression for many messages."""
+
+    role: str | None = None
+    content: str | None = None
+    conversation: str | None = None
+
+
 class StepSettings(AppArgs):
     """A node's part in a request.
 
@@ -116,6 +145,7 @@ class StepSettings(AppArgs):
         when: A Jinja2 expression over `request` and those results; the node is skipped if it is false.
         input: A Jinja2 expression for what it works on.
         prompt: A Jinja2 template for it instead.
+        messages: Or messages, which the chat template of the node's model makes a prompt of.
         timeout_seconds: How long the node may take.
         fallback: The result if it fails.
     """
@@ -125,8 +155,21 @@ class StepSettings(AppArgs):
     when: str | None = None
     input: str = "request"
     prompt: str | None = None
+    messages: tuple[MessageSettings, ...] | None = None
     timeout_seconds: Seconds | None = None
     fallback: dict[str, Any] | None = None
+
+    @property
+    def asks_a_model(self) -> bool:
+        """Whether its text comes from an engine, which gives it in pieces too."""
+        return self.prompt is not None or self.messages is not None
+
+
+class ChatSettings(AppArgs):
+    """OpenAI's chat protocol: `model` is what clients call the graph, `answer` an expression for the answer's text."""
+
+    model: str
+    answer: str
 
 
 class GraphSettings(AppArgs):
@@ -135,11 +178,13 @@ class GraphSettings(AppArgs):
     Attributes:
         nodes: The part of each node. One that is not listed works on the whole request.
         output: The answer: an object whose strings are Jinja2 expressions.
+        chat: OpenAI's chat protocol under `/v1`; None: there is none.
         limits: What one request may take.
     """
 
     nodes: tuple[StepSettings, ...] = ()
     output: dict[str, Any] | None = None
+    chat: ChatSettings | None = None
     limits: Limits = Limits()
 
     def for_nodes(self, names: Iterable[str]) -> Self:

@@ -4,6 +4,7 @@ What is allowed is a part of Jinja in which nothing grows or loops without bound
 few filters. The app counts the rest (`llmpipeline_serve.templates`).
 """
 
+import re
 from typing import Final
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -16,6 +17,7 @@ FILTERS: Final = frozenset({
 })  # fmt: skip
 FUNCTIONS: Final = frozenset({"range"})
 _ENVIRONMENT: Final = ImmutableSandboxedEnvironment()
+_BRACED: Final = re.compile(r"\s*\{\{\s*([^{}]+?)\s*\}\}\s*")
 _ALLOWED: Final = (
     nodes.Add, nodes.And, nodes.Compare, nodes.Concat, nodes.CondExpr, nodes.Const, nodes.Dict, nodes.Div, nodes.Filter,
     nodes.FloorDiv, nodes.For, nodes.Getattr, nodes.Getitem, nodes.If, nodes.Keyword, nodes.List, nodes.Mod, nodes.Mul,
@@ -45,11 +47,21 @@ def names_in_expression(source: str) -> frozenset[str]:
     """
     if not source.strip():
         raise TemplateRefusedError("is empty")
-    parsed = _parsed("{{ (" + source + ") }}")
+    try:
+        parsed = _parsed("{{ (" + source + ") }}")
+    except TemplateRefusedError as error:
+        raise TemplateRefusedError(_hint(source, str(error)) or str(error)) from error
     match parsed.body:
         case [nodes.Output(nodes=[nodes.Expr() as only])] if not isinstance(only, nodes.TemplateData):
             return _names(parsed)
     raise TemplateRefusedError("must be one expression, without {{ }}")
+
+
+def _hint(source: str, error: str) -> str:
+    """What to write instead of an expression that is no Jinja2; empty if that is not clear."""
+    if braced := _BRACED.fullmatch(source):
+        return f"is an expression, which is written without {{{{ }}}}: {braced[1]}"
+    return "is not Jinja2: to compare, write == instead of =" if error.endswith("got '='") else ""
 
 
 def _parsed(source: str) -> nodes.Template:

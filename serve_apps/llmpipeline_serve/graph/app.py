@@ -4,8 +4,9 @@ A Serve config names it as `import_path: llmpipeline_serve.graph.app:build`.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 from ray import serve
@@ -21,11 +22,21 @@ from llmpipeline_serve.contract.base import AppArgs
 from llmpipeline_serve.contract.graph import GraphArgs, GraphSettings, HttpArgs, NodeArgs, PreprocessArgs
 from llmpipeline_serve.contract.models import EngineArgs
 from llmpipeline_serve.contract.texts import CustomArgs
+from llmpipeline_serve.errors import invalid
 from llmpipeline_serve.front import Answer, Front
 from llmpipeline_serve.graph import nodes
+from llmpipeline_serve.graph.chat_door import ChatDoor, is_for_chat
 from llmpipeline_serve.graph.metrics import NodeMetrics
 from llmpipeline_serve.graph.run import CompiledGraph
+from llmpipeline_serve.graph.stream import Asking
+from llmpipeline_serve.pieces import only
 from llmpipeline_serve.responses import translated
+
+_WHOLE: Final = invalid(
+    "stream: this graph's answer is more than the text of its last generate node, so that it comes as a whole; leave "
+    "stream out",
+    "stream",
+)
 
 
 class AnyObject(BaseModel):
@@ -50,16 +61,18 @@ class Graph:
 
     def _take(self, settings: GraphSettings) -> None:
         graph = CompiledGraph(settings.for_nodes(self._handles), self._metrics)
-        self._current = Front(settings.limits), graph
+        chat = settings.chat and ChatDoor(settings.chat, settings.limits, graph)
+        self._current = Front(settings.limits), graph, chat
 
     async def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""
-        identity = tracing.identity(request.headers) if self._services else []
-        front, graph = self._current
-        return await front.answer(request, AnyObject, partial(self._run, graph, identity))
-
-    async def _run(self, graph: CompiledGraph, identity: list[tracing.Pair], body: AnyObject) -> Answer:
-        return await graph.run(body.model_extra or {}, partial(self._ask, identity))
+        front, graph, chat = self._current
+        asking = Asking(
+            partial(self._ask, tracing.identity(request.headers) if self._services else []), self._stream, self._metrics
+        )
+        if chat and is_for_chat(request):
+            return await chat.answer(request, asking)
+        return await front.answer(request, AnyObject, partial(_run, graph, asking))
 
     async def _ask(self, identity: list[tracing.Pair], node: str, given: Any) -> dict[str, Any]:
         more = (identity,) if node in self._services else ()
@@ -73,6 +86,31 @@ class Graph:
         except (RayError, RayServeException) as error:
             raise translated(error) from error
         return result
+
+    async def _stream(self, node: str, given: Any) -> AsyncIterator[dict[str, Any]]:
+        response = self._handles[node].options(stream=True, method_name="stream").remote(given)
+        ended = False
+        try:
+            async for piece in response:
+                yield piece
+            ended = True
+        except (RayError, RayServeException) as error:
+            ended = True
+            raise translated(error) from error
+        finally:
+            if not ended:
+                # The time is over or the client has gone: the engine is to stop.
+                response.cancel()
+
+
+async def _run(graph: CompiledGraph, asking: Asking, body: AnyObject) -> Answer:
+    request = body.model_extra or {}
+    if request.get("stream") is not True:
+        return await graph.run(request, asking.ask)
+    if graph.node is None:
+        raise _WHOLE
+    values, pieces = await asking.streamed(graph, graph.node, request)
+    return only({"text": None, **values[graph.node]}) if pieces is None else pieces
 
 
 def build(args: GraphArgs) -> Application:

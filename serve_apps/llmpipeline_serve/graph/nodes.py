@@ -3,8 +3,8 @@
 Serve hands a changed `user_config` to `reconfigure` while calls are in flight: each call keeps what it began with.
 """
 
-import inspect
 import unicodedata
+from collections.abc import AsyncIterator
 from typing import Any
 
 import py3langid
@@ -16,6 +16,7 @@ from llmpipeline_serve.completion import sampling_of
 from llmpipeline_serve.contract.base import AppArgs
 from llmpipeline_serve.contract.graph import (
     NODE_SETTINGS,
+    CustomSettings,
     GenerateNodeSettings,
     HttpSettings,
     PreprocessArgs,
@@ -23,8 +24,8 @@ from llmpipeline_serve.contract.graph import (
 )
 from llmpipeline_serve.contract.models import EngineArgs
 from llmpipeline_serve.contract.texts import CustomArgs, TextModelArgs
-from llmpipeline_serve.custom_code import load
 from llmpipeline_serve.graph.service import Service
+from llmpipeline_serve.graph.step import PythonStep
 from llmpipeline_serve.model_source import fetch
 from llmpipeline_serve.text import checked_text
 
@@ -113,17 +114,29 @@ class GenerateNode:
         self._engine = Engine(args)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take other settings."""
-        self._sampling = sampling_of(GenerateNodeSettings.model_validate(user_config).sampling, {})
+        """Take other settings; raise if the node is asked with messages and its model has no chat template."""
+        settings = GenerateNodeSettings.model_validate(user_config)
+        if settings.chat:
+            self._engine.check_chat_template()
+        self._sampling = sampling_of(settings.sampling, {})
 
     async def check_health(self) -> None:
         """Raise if the engine is dead: Serve then replaces this replica."""
         await self._engine.check_health()
 
-    async def __call__(self, prompt: Any) -> dict[str, Any]:
-        """Return `{"text", "finish_reason", "usage"}`."""
-        answer = await anext(self._engine.generate(checked_text(prompt), self._sampling))
+    async def __call__(self, given: Any) -> dict[str, Any]:
+        """Return `{"text", "finish_reason", "usage"}` for a prompt, or for a list of messages."""
+        answer = await anext(self._engine.generate(_prompt(given), self._sampling))
         return answer.as_answer()
+
+    async def stream(self, given: Any) -> AsyncIterator[dict[str, Any]]:
+        """The same in pieces: `{"text"}` with what is new, and the last with the other fields as well."""
+        async for piece in self._engine.generate(_prompt(given), self._sampling, stream=True):
+            yield piece.as_event()
+
+
+def _prompt(given: Any) -> str | list[dict[str, str]]:
+    return given if isinstance(given, list) else checked_text(given)
 
 
 @serve.deployment
@@ -149,11 +162,12 @@ class Custom:
 
     def __init__(self, args: CustomArgs) -> None:
         tracing.is_inner()
-        self._function = load(args.import_path)
+        self._step = PythonStep(args.import_path)
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take other arguments of the function; Serve calls it before the first request."""
+        self._step.configure(CustomSettings.model_validate(user_config))
 
     async def __call__(self, given: Any) -> dict[str, Any]:
-        """Return what the function returns, or `{"output"}` with it where that is no object."""
-        result = self._function(given)
-        if inspect.isawaitable(result):
-            result = await result
-        return result if isinstance(result, dict) else {"output": result}
+        """Return what the function returns, or `{"output"}` with it if that is no object."""
+        return await self._step(given)

@@ -4,16 +4,18 @@ Knows nothing of Ray: how a node is asked is given.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import TemplateError
 
 from llmpipeline_serve import tracing
 from llmpipeline_serve.contract.graph import GraphSettings, StepSettings
 from llmpipeline_serve.errors import ApiError, failed_upstream, invalid, timed_out
+from llmpipeline_serve.graph.messages import Messages
 from llmpipeline_serve.templates import Compiled, Result, expression, template
 
 # Asks a node: its name and what it works on. Returns the fields of its result.
@@ -22,7 +24,9 @@ Ask = Callable[[str, Any], Awaitable[dict[str, Any]]]
 # Hears of a node, what became of it, and the seconds that took.
 Noted = Callable[[str, str, float], None]
 
-_OUTCOME = "llmpipeline.node.outcome"
+# The attribute of a node's span.
+OUTCOME: Final = "llmpipeline.node.outcome"
+_TEXT_OF_NODE: Final = re.compile(r"\s*(\w+)\s*\.\s*text\s*")
 
 
 class RequestBody(Result):
@@ -58,7 +62,7 @@ class Step:
     name: str
     after: tuple[str, ...]
     when: Compiled | None
-    input: Compiled
+    input: Callable[[Mapping[str, Any]], Any]
     timeout_seconds: float | None
     fallback: dict[str, Any] | None
 
@@ -72,9 +76,26 @@ class CompiledGraph:
         self._output = None if settings.output is None else _compiled(settings.output)
         waited_for = {name for node in settings.nodes for name in node.after}
         self._last = [node.name for node in settings.nodes if node.name not in waited_for]
+        self._models = [node.name for node in settings.nodes if node.asks_a_model]
+        # The node whose text is all of the answer, if there is one.
+        self.node = self._node_of_output(settings.output)
 
     async def run(self, request: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
-        """Answer a request. Nodes that do not wait for each other run at once; the first failure ends all.
+        """Answer a request.
+
+        Raises:
+            ApiError: A node failed, and has no fallback.
+        """
+        values = await self.values(request, ask)
+        if self._output is None:
+            return {name: _plain(values[name]) for name in self._last}
+        shaped: dict[str, Any] = _shaped(self._output, values)
+        return shaped
+
+    async def values(self, request: Mapping[str, Any], ask: Ask, *, without: str | None = None) -> dict[str, Any]:
+        """Ask the nodes, but for one that nothing comes after; return the request and their results by their names.
+
+        Nodes that do not wait for each other run at once; the first failure ends all.
 
         Raises:
             ApiError: A node failed, and has no fallback.
@@ -83,15 +104,36 @@ class CompiledGraph:
         tasks: dict[str, asyncio.Task[None]] = {}
         try:
             async with asyncio.TaskGroup() as group:
-                for step in self._steps:
+                for step in (step for step in self._steps if step.name != without):
                     before = [tasks[name] for name in step.after]
                     tasks[step.name] = group.create_task(_take(step, before, values, ask, self._noted))
         except* ApiError as errors:
             raise _first(errors) from None
-        if self._output is None:
-            return {name: _plain(values[name]) for name in self._last}
-        shaped: dict[str, Any] = _shaped(self._output, values)
-        return shaped
+        return values
+
+    def step(self, name: str) -> Step:
+        """The node of this name."""
+        return next(step for step in self._steps if step.name == name)
+
+    def node_of_text(self, source: str) -> str | None:
+        """The last node with a model whose text is all that an expression gives; None if there is none."""
+        found = _TEXT_OF_NODE.fullmatch(source)
+        return found[1] if found and found[1] in self._models and found[1] in self._last else None
+
+    def usage(self, values: Mapping[str, Any]) -> dict[str, int]:
+        """The tokens that all models took and made for a request, in OpenAI's words; empty if no model was asked."""
+        answers = [values[name] for name in self._models if name in values]
+        counts = [it["usage"] for it in answers if "usage" in it and not isinstance(it, Fallback)]
+        if not counts:
+            return {}
+        prompt, completion = (sum(it[f"{kind}_tokens"] for it in counts) for kind in ("prompt", "completion"))
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+    def _node_of_output(self, output: dict[str, Any] | None) -> str | None:
+        if output is None:
+            return self.node_of_text(f"{self._last[0]}.text") if len(self._last) == 1 else None
+        only = next(iter(output.values())) if len(output) == 1 else None
+        return self.node_of_text(only) if isinstance(only, str) else None
 
 
 async def _take(step: Step, before: list[asyncio.Task[None]], values: dict[str, Any], ask: Ask, noted: Noted) -> None:
@@ -101,15 +143,15 @@ async def _take(step: Step, before: list[asyncio.Task[None]], values: dict[str, 
     began, outcome = time.perf_counter(), "cancelled"
     with tracing.span("node", step.name):
         try:
-            result = await _result(step, values, ask)
-            outcome = _outcome(result)
+            result = await result_of(step, values, ask)
+            outcome = outcome_of(result)
         except SkippedNodeError:
             result, outcome = Skipped(), "skipped"
         except Exception as error:
             outcome = "invalid" if _is_invalid(error) else "error"
             raise
         finally:
-            tracing.mark(_OUTCOME, outcome)
+            tracing.mark(OUTCOME, outcome)
             noted(step.name, outcome, time.perf_counter() - began)
     values[step.name] = result
 
@@ -119,13 +161,20 @@ def _is_invalid(error: Exception) -> bool:
     return isinstance(error, ApiError) and error.kind == "invalid_request"
 
 
-def _outcome(result: Result) -> str:
+def outcome_of(result: Result) -> str:
+    """What became of a node, in a word."""
     if isinstance(result, Fallback):
         return "fallback"
     return "skipped" if result.skipped else "ok"
 
 
-async def _result(step: Step, values: Mapping[str, Any], ask: Ask) -> Result:
+async def result_of(step: Step, values: Mapping[str, Any], ask: Ask) -> Result:
+    """Do a node's work: its result, its fallback, or that it was skipped.
+
+    Raises:
+        SkippedNodeError: It needs the result of a node that was skipped.
+        ApiError: It failed, and has no fallback.
+    """
     try:
         if step.when and not step.when(values):
             return Skipped()
@@ -140,10 +189,11 @@ async def _result(step: Step, values: Mapping[str, Any], ask: Ask) -> Result:
         if step.fallback is not None:
             tracing.fail(type(error).__name__)
             return Fallback(step.fallback)
-        raise _failed(step, error) from error
+        raise failed(step, error) from error
 
 
-def _failed(step: Step, error: Exception) -> ApiError:
+def failed(step: Step, error: Exception) -> ApiError:
+    """The failure of a node, as the client sees it."""
     at = f"nodes.{step.name}"
     if isinstance(error, TimeoutError):
         limit = "" if step.timeout_seconds is None else f" within {step.timeout_seconds:g} seconds"
@@ -160,10 +210,16 @@ def _step(node: StepSettings) -> Step:
         name=node.name,
         after=node.after,
         when=None if node.when is None else expression(node.when),
-        input=expression(node.input) if node.prompt is None else template(node.prompt),
+        input=_input(node),
         timeout_seconds=node.timeout_seconds,
         fallback=node.fallback,
     )
+
+
+def _input(node: StepSettings) -> Callable[[Mapping[str, Any]], Any]:
+    if node.messages is not None:
+        return Messages(node.messages)
+    return expression(node.input) if node.prompt is None else template(node.prompt)
 
 
 def _in_order(steps: list[Step]) -> list[Step]:
@@ -192,14 +248,21 @@ def _shaped(output: Any, values: Mapping[str, Any]) -> Any:
         return {name: _shaped(value, values) for name, value in output.items()}
     if isinstance(output, list):
         return [_shaped(value, values) for value in output]
-    if not isinstance(output, Compiled):
-        return output
+    return evaluated(output, values, "output") if isinstance(output, Compiled) else output
+
+
+def evaluated(asked: Compiled, values: Mapping[str, Any], at: str) -> Any:
+    """What an expression of the answer gives; None if it needs a node that was skipped.
+
+    Raises:
+        ApiError: It fails.
+    """
     try:
-        return _plain(output(values))
+        return _plain(asked(values))
     except SkippedNodeError:
         return None
     except TemplateError as error:
-        raise ApiError(500, "template_failed", f"output: {error.message}", "output") from error
+        raise ApiError(500, "template_failed", f"{at}: {error.message}", at) from error
 
 
 def _plain(value: Any) -> Any:

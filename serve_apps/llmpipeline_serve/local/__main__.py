@@ -21,7 +21,7 @@ from llmpipeline_serve.local.job import Job
 from llmpipeline_serve.local.machine import Machine
 from llmpipeline_serve.local.progress import Progress
 from llmpipeline_serve.local.ray_session import RaySession
-from llmpipeline_serve.local.tiny.make import make_tiny_models
+from llmpipeline_serve.local.system_libraries import require_for_cpu_engine
 
 _INTERRUPTED = 130
 # Ray's own processes end within a second of ray.shutdown(); an engine core takes a few.
@@ -56,7 +56,7 @@ class Runner:
         self._job = job
         self._apps = job.serve_config.applications
         self._folder = folder
-        self._url = f"http://127.0.0.1:{job.port}"
+        self._url = job.url
         self._progress = Progress()
         self._session: RaySession | None = None
         self._deployed = False
@@ -84,17 +84,22 @@ class Runner:
         self._progress.say(f"{job.name}: starting Ray with {job.cpus} logical CPUs")
         self._session = session = ray_session.start(job, self._folder)
         _interrupt_on_signals()
-        tiny_models = make_tiny_models(self._folder) if job.tiny_models else None
+        tiny_models = _tiny_models(self._folder) if job.tiny_models else None
         haproxy = os.environ.get(HAPROXY) == "1"
-        machine = Machine(port=job.port, gpus=session.gpus, haproxy=haproxy, tiny_models=tiny_models)
+        code = _written(job.code, self._folder / "code")
+        machine = Machine(
+            job.host, job.port, session.gpus, haproxy=haproxy, tiny_models=tiny_models, code_folder=str(code)
+        )
         adapted = adapt(job.serve_dict, machine)
+        if adapted.has_cpu_engine:
+            require_for_cpu_engine()
         for change in adapted.changes:
             self._progress.say(change)
         deployer = Deployer(session)
         self._progress.say("starting Serve")
         deployer.put(adapted.serve_config)
         self._deployed = True
-        wait_until_running(deployer, [app.name for app in self._apps], self._url, self._progress)
+        wait_until_running(deployer, [app.name for app in self._apps], self._url, self._progress, job.timeout)
         self._progress.say("every app runs")
         if job.check:
             return self._check()
@@ -124,6 +129,25 @@ class Runner:
                 self.stopped = True
         except KeyboardInterrupt:
             self._progress.say("stopping at once")
+
+
+def _tiny_models(folder: Path) -> dict[str, str]:
+    """Make them. What they are written with is not in every image."""
+    try:
+        from llmpipeline_serve.local.tiny.make import make_tiny_models
+    except ImportError as error:
+        remedy = "install llmpipeline-kuberay[local], or use the image whose tag ends in -cpu"
+        raise RunnerError(f"tiny models need {error.name}, which is not installed here: {remedy}", 3) from error
+    return make_tiny_models(folder)
+
+
+def _written(code: dict[str, dict[str, str]], folder: Path) -> Path:
+    """Write what a cluster would mount, and return where."""
+    for name, files in code.items():
+        (folder / name).mkdir(parents=True)
+        for file, text in files.items():
+            (folder / name / file).write_text(text)
+    return folder
 
 
 def _interrupt_on_signals() -> None:

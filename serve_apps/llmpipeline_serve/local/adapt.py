@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from llmpipeline_serve.contract.base import AppArgs
 from llmpipeline_serve.contract.catalog import APPS
-from llmpipeline_serve.contract.environment import CACHE_FOLDERS, DIRECT_STREAMING
+from llmpipeline_serve.contract.environment import CACHE_FOLDERS, CODE_FOLDER, DIRECT_STREAMING, PYTHON_PATH
 from llmpipeline_serve.contract.models import EngineArgs
 from llmpipeline_serve.contract.openai import IMPORT_PATH as OPENAI
 from llmpipeline_serve.contract.openai import PREFILL_IMPORT_PATH
@@ -25,11 +25,13 @@ class Adapted(NamedTuple):
 
     serve_config: Config
     changes: list[str]
+    has_cpu_engine: bool = False
 
 
 class _AdaptedApp(NamedTuple):
     config: Config
     changes: list[str]
+    has_engine: bool
 
 
 def adapt(serve_config: Config, machine: Machine) -> Adapted:
@@ -40,18 +42,20 @@ def adapt(serve_config: Config, machine: Machine) -> Adapted:
     """
     apps = [_application(app, machine) for app in serve_config.get("applications", [])]
     given = serve_config.get("http_options", {})
-    http = {**given, "host": "127.0.0.1", "port": machine.port}
+    http = {**given, "host": str(machine.host), "port": machine.port}
     changes = [change for app in apps for change in app.changes]
     if given.get("host") != http["host"] or given.get("port") != http["port"]:
-        changes.insert(0, f"listens on {http['host']}:{http['port']}, which only this machine reaches")
-    return Adapted({**serve_config, "http_options": http, "applications": [app.config for app in apps]}, changes)
+        reach = "only this machine reaches" if machine.host.is_loopback else "other machines may reach, without a token"
+        changes.insert(0, f"listens on {http['host']}:{http['port']}, which {reach}")
+    made = {**serve_config, "http_options": http, "applications": [app.config for app in apps]}
+    return Adapted(made, changes, not machine.gpus and any(app.has_engine for app in apps))
 
 
 def _application(app: Config, machine: Machine) -> _AdaptedApp:
     app, changes = dict(app), []
     if app.get("deployments"):
         placed = [on_this_machine(deployment, app["name"], machine) for deployment in app["deployments"]]
-        app["deployments"] = [deployment.config for deployment in placed]
+        app["deployments"] = [_with_code(deployment.config, machine) for deployment in placed]
         changes += [change for deployment in placed for change in deployment.changes]
     if app.get("import_path") == PREFILL_IMPORT_PATH:
         app = with_one_deployment(app)
@@ -74,7 +78,18 @@ def _application(app: Config, machine: Machine) -> _AdaptedApp:
         changes += adaptation.changes
     if runtime_env := _runtime_env(app.get("runtime_env") or {}, machine, has_engine=has_engine):
         app["runtime_env"] = runtime_env
-    return _AdaptedApp(app, changes)
+    return _AdaptedApp(app, changes, has_engine)
+
+
+def _with_code(deployment: Config, machine: Machine) -> Config:
+    """The deployment, with the code of ConfigMaps where it is on this machine."""
+    options = deployment.get("ray_actor_options") or {}
+    variables = (options.get("runtime_env") or {}).get("env_vars") or {}
+    if CODE_FOLDER not in variables.get(PYTHON_PATH, ""):
+        return deployment
+    path = variables[PYTHON_PATH].replace(CODE_FOLDER, machine.code_folder)
+    runtime_env = {**options["runtime_env"], "env_vars": {**variables, PYTHON_PATH: path}}
+    return {**deployment, "ray_actor_options": {**options, "runtime_env": runtime_env}}
 
 
 def _with_settings(deployment: Config, kind: type[AppArgs] | None, adaptation: Adaptation, app: str) -> Config:

@@ -7,12 +7,18 @@ here.
 from typing import Any, Final
 
 from llmpipeline_serve.contract.base import AppArgs
-from llmpipeline_serve.contract.generate import GenerateSettings
+from llmpipeline_serve.contract.generate import GenerateArgs, GenerateSettings
 from llmpipeline_serve.contract.graph import GenerateNodeSettings, NodeArgs, PreprocessArgs
 from llmpipeline_serve.contract.models import EngineArgs, ModelArgs
 from llmpipeline_serve.contract.texts import TextModelArgs
 from llmpipeline_serve.contract.traffic_split import SplitArgs
-from llmpipeline_serve.local.adapt_engine import AdaptedEngine, cpu_engine, tiny_engine
+from llmpipeline_serve.local.adapt_engine import (
+    TINY_MAX_MODEL_LEN,
+    TINY_MOST_MODEL_LEN,
+    AdaptedEngine,
+    cpu_engine,
+    tiny_engine,
+)
 from llmpipeline_serve.local.machine import Machine
 from llmpipeline_serve.local.tiny import GENERATE
 
@@ -52,7 +58,8 @@ class Adaptation:
     def _engine(self, args: EngineArgs, where: str) -> EngineArgs:
         changed: dict[str, Any] = {"model": self._model(args.model, GENERATE, where), "engine": args.engine}
         if self._machine.tiny_models:
-            changed["engine"] = self._noted(tiny_engine(changed["engine"]), where)
+            most = TINY_MAX_MODEL_LEN if isinstance(args, GenerateArgs) else TINY_MOST_MODEL_LEN
+            changed["engine"] = self._noted(tiny_engine(changed["engine"], most), where)
         if not self._machine.gpus:
             self._note(where, "on the CPU, with nothing compiled (enforce_eager)")
             changed["engine"] = self._noted(cpu_engine(changed["engine"]), where)

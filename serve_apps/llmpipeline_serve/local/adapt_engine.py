@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 Config = dict[str, Any]
 
+# What a tiny model is set to; in a graph its prompts hold what other nodes found, so there it may be more.
 TINY_MAX_MODEL_LEN = 256
+TINY_MOST_MODEL_LEN = 2048
 
 # vLLM accepts these on a CPU only at their defaults, or they size something that only a GPU has.
 _GPU_ENGINE_ARGUMENTS = frozenset({
@@ -24,8 +26,9 @@ _GPU_ENGINE_ARGUMENTS = frozenset({
     "swap_space",
 })  # fmt: skip
 _PARALLEL_SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
-# Whatever else is set (quantization, parsers, adapters, rope scaling) is about the real model's weights or tokenizer.
+# Whatever else is set (quantization, thoughts, adapters, rope scaling) is about the real model's weights or tokenizer.
 _TINY_ENGINE_ARGUMENTS = frozenset({
+    "enable_auto_tool_choice",
     "enable_chunked_prefill",
     "enable_prefix_caching",
     "enforce_eager",
@@ -33,6 +36,7 @@ _TINY_ENGINE_ARGUMENTS = frozenset({
     "max_num_seqs",
     "runner",
     "seed",
+    "tool_call_parser",
     *_PARALLEL_SIZES,
 })  # fmt: skip
 
@@ -44,13 +48,13 @@ class AdaptedEngine(NamedTuple):
     changes: list[str]
 
 
-def tiny_engine(given: Config) -> AdaptedEngine:
-    """The arguments that a tiny model takes."""
+def tiny_engine(given: Config, most: int = TINY_MAX_MODEL_LEN) -> AdaptedEngine:
+    """The arguments that a tiny model takes, which is given `most` tokens at most."""
     changes = []
     dropped = sorted(given.keys() - _TINY_ENGINE_ARGUMENTS - _GPU_ENGINE_ARGUMENTS - {"max_model_len", "dtype"})
     if dropped:
         changes.append(f"{', '.join(dropped)} left out, the tiny model has no use for it")
-    length = min(given.get("max_model_len") or TINY_MAX_MODEL_LEN, TINY_MAX_MODEL_LEN)
+    length = min(given.get("max_model_len") or TINY_MAX_MODEL_LEN, most)
     if length != given.get("max_model_len"):
         changes.append(f"max_model_len {length}, the most that the tiny model takes")
     kept = _TINY_ENGINE_ARGUMENTS | _GPU_ENGINE_ARGUMENTS

@@ -29,6 +29,9 @@ def on_this_machine(deployment: Config, where: str, machine: Machine) -> Placed:
         unwanted = _NODE_ACTOR_OPTIONS if machine.gpus else (*_NODE_ACTOR_OPTIONS, "num_gpus")
         deployment["ray_actor_options"] = {k: v for k, v in options.items() if k not in unwanted}
         changes += [f"{where}: {k} {options[k]} left out, this machine has none" for k in unwanted if options.get(k)]
+        # By it Ray only chooses a node, and would wait for a larger one.
+        if deployment["ray_actor_options"].pop("memory", None):
+            changes.append(f"{where}: memory left out, this machine is the only node")
     bundles = deployment.get("placement_group_bundles") or []
     if not machine.gpus and any("GPU" in bundle for bundle in bundles):
         deployment["placement_group_bundles"] = [{"CPU": bundle.get("CPU", 1)} for bundle in bundles]

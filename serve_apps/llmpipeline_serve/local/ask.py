@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from llmpipeline_serve.contract import graph
 from llmpipeline_serve.contract.catalog import APPS
 from llmpipeline_serve.contract.openai import IMPORT_PATH, PREFILL_IMPORT_PATH
 from llmpipeline_serve.local.errors import RunnerError
@@ -30,7 +31,7 @@ def app_url(app: Application, url: str) -> str:
 def how_to_ask(app: Application, url: str) -> list[str]:
     """Return the lines that say where an app is and how to ask it."""
     base = app_url(app, url)
-    if app.import_path in (IMPORT_PATH, PREFILL_IMPORT_PATH):
+    if _speaks_openai(app):
         model = _models(base)[0]
         if model in _embedders(app):
             return [f"{app.name}  {base}/v1/models", f"  {_curl(f'{base}/v1/embeddings', _embedded(model))}"]
@@ -47,13 +48,20 @@ def ask(app: Application, url: str) -> Iterator[str]:
         AppError: The app answered with an error.
     """
     base = app_url(app, url)
-    if app.import_path in (IMPORT_PATH, PREFILL_IMPORT_PATH):
+    if _speaks_openai(app):
         yield from _ask_openai(app, base)
     elif body := _body(app):
         answer = _read(base, body).decode(errors="replace")
         yield f"{app.name}: POST {base}: 200 {_shortened(answer)}"
     else:
         yield _ask_any(app.name, base)
+
+
+def _speaks_openai(app: Application) -> bool:
+    """Whether it has OpenAI's paths: an app of Ray Serve LLM, or a graph with a chat."""
+    fronts = [it for it in app.deployments if app.import_path == graph.IMPORT_PATH and it["name"] == graph.INGRESS]
+    chats = any((front.get("user_config") or {}).get("chat") for front in fronts)
+    return chats or app.import_path in (IMPORT_PATH, PREFILL_IMPORT_PATH)
 
 
 def _body(app: Application) -> dict[str, Any] | None:
@@ -111,7 +119,7 @@ def _embedded(model: str) -> dict[str, Any]:
 def _ask_model(who: str, model: str, base: str) -> Iterator[str]:
     question = {"model": model, "max_tokens": _MAX_TOKENS, "messages": [{"role": "user", "content": _PROMPT}]}
     answer = json.loads(_read(f"{base}/v1/chat/completions", question))
-    yield _as_line(who, answer["choices"][0]["message"]["content"], answer["usage"])
+    yield _as_line(who, answer["choices"][0]["message"]["content"], answer.get("usage"))
     question |= {"stream": True, "stream_options": {"include_usage": True}}
     yield _as_line(f"{who}, streamed", *_read_stream(f"{base}/v1/chat/completions", question))
 
@@ -120,7 +128,9 @@ def _models(base: str) -> list[str]:
     return [model["id"] for model in json.loads(_read(f"{base}/v1/models"))["data"]]
 
 
-def _as_line(who: str, text: str | None, usage: dict[str, Any]) -> str:
+def _as_line(who: str, text: str | None, usage: dict[str, Any] | None) -> str:
+    if usage is None:  # of a graph without a model that generates
+        return f"{who}: {text!r}"
     return f"{who}: {text!r} ({usage['prompt_tokens']} prompt tokens, {usage['completion_tokens']} completion tokens)"
 
 
@@ -128,20 +138,22 @@ def _read(url: str, body: object = None) -> bytes:
     return b"".join(_lines(url, body))
 
 
-def _read_stream(url: str, body: object) -> tuple[str, dict[str, Any]]:
-    """Return the text and the token counts of a streamed answer (server-sent events)."""
+def _read_stream(url: str, body: object) -> tuple[str, dict[str, Any] | None]:
+    """Return the text and the token counts, if there are any, of a streamed answer (server-sent events)."""
     text: list[str] = []
     usage: dict[str, Any] | None = None
+    ended = False
     for line in _lines(url, body):
-        if not line.startswith(b"data: ") or line.strip() == b"data: [DONE]":
+        ended = line.strip() == b"data: [DONE]" or ended
+        if not line.startswith(b"data: ") or ended:
             continue
         event = json.loads(line.removeprefix(b"data: "))
         if "error" in event:
             raise AppError(f"{url}: {event['error']}")
         text.extend(choice["delta"].get("content") or "" for choice in event["choices"])
         usage = event.get("usage") or usage
-    if usage is None:
-        raise AppError(f"{url}: the stream ended without token counts")
+    if not ended:
+        raise AppError(f"{url}: the stream was cut off")
     return "".join(text), usage
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from llmpipeline_serve.local.errors import RunnerError
 from llmpipeline_serve.local.failure import reason
-from llmpipeline_serve.local.progress import Progress
+from llmpipeline_serve.local.progress import Progress, waiting_for
 from llmpipeline_serve.local.ray_session import RaySession
 
 _FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
@@ -49,8 +49,11 @@ class Deployer:
             return content
 
 
-def wait_until_running(deployer: Deployer, names: list[str], url: str, progress: Progress) -> None:
-    """Return when every app runs and the proxy knows its route; raise if one fails."""
+def wait_until_running(deployer: Deployer, names: list[str], url: str, progress: Progress, limit: float) -> None:
+    """Return when every app runs and the proxy knows its route; raise if one fails, or if the limit is over.
+
+    The limit is in seconds since the start that `progress` counts from; 0 is none.
+    """
     while True:
         apps = deployer.details()
         progress.show(apps)
@@ -58,6 +61,9 @@ def wait_until_running(deployer: Deployer, names: list[str], url: str, progress:
             raise RunnerError("\n".join(_failure(app) for app in broken), exit_code=1)
         if all(apps.get(name, {}).get("status") == "RUNNING" for name in names) and _routed(url, names):
             return
+        if limit and progress.seconds >= limit:
+            late = waiting_for(apps) or ["waiting for the proxy to learn the routes"]
+            raise RunnerError("\n".join([f"not every app runs after {limit:g} s; raise --timeout", *late]), exit_code=1)
         time.sleep(_POLL_SECONDS)
 
 

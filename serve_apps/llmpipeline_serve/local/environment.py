@@ -26,8 +26,9 @@ def environment(job: Job, inherited: Mapping[str, str], folder: Path, token: str
         "VLLM_CPU_KVCACHE_SPACE": "1",
         # vLLM and torch leave sockets and caches in the temporary directory.
         "TMPDIR": str(folder),
-        # A custom app is imported from the directory that the command was started in, as `serve run` does.
-        "PYTHONPATH": os.pathsep.join(filter(None, [inherited.get("PYTHONPATH"), str(Path.cwd())])),
+        # A custom app is imported from the directory that the command was started in, as `serve run` does, or from
+        # that of the pipeline's file.
+        "PYTHONPATH": os.pathsep.join(filter(None, [inherited.get("PYTHONPATH"), str(Path.cwd()), *job.code_folders])),
     }
     if kept.pop("PYTHONDONTWRITEBYTECODE", None):
         # Every replica and engine imports vLLM again. With nothing compiled anywhere that takes twice as long, so

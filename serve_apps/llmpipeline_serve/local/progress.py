@@ -1,12 +1,15 @@
 """What the apps are doing, a line for each change."""
 
+import os
 import sys
 import time
 from typing import Any
 
 from llmpipeline_serve.local.failure import reason
 
+# What is waited for is said once in full; then, in ever longer steps, that it is waited for still.
 _REMIND_SECONDS = 15
+_LONGEST_STEP_SECONDS = 240
 _COLOURS = {"RUNNING": "\x1b[32m", "DEPLOY_FAILED": "\x1b[31m", "UNHEALTHY": "\x1b[31m"}
 
 
@@ -17,6 +20,13 @@ class Progress:
         self._started = time.monotonic()
         self._said_at = self._started
         self._shown: dict[str, str] = {}
+        self._reminded: list[str] = []
+        self._step = _REMIND_SECONDS
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
 
     def say(self, text: str) -> None:
         """Print a line with the seconds since the start."""
@@ -30,9 +40,18 @@ class Progress:
             if self._shown.get(name) != line:
                 self._shown[name] = line
                 self.say(_coloured(line, app["status"]))
-        if time.monotonic() - self._said_at >= _REMIND_SECONDS:
-            for line in waiting_for(apps) or ["waiting for the proxy to learn the routes"]:
-                self.say(line)
+        if time.monotonic() - self._said_at >= self._step:
+            self._remind(waiting_for(apps) or ["waiting for the proxy to learn the routes"])
+
+    def _remind(self, lines: list[str]) -> None:
+        """Prints what is new of what is waited for; if nothing is, a short line, and the next one later."""
+        new = [line for line in lines if line not in self._reminded]
+        for line in new:
+            self.say(line)
+        self._step = _REMIND_SECONDS if new else min(2 * self._step, _LONGEST_STEP_SECONDS)
+        if not new:
+            self.say(f"still {lines[0].partition(' (')[0].partition(': its ')[0]}")
+        self._reminded = lines
 
 
 def describe(app: dict[str, Any]) -> str:
@@ -63,6 +82,7 @@ def _running(deployment: dict[str, Any]) -> str:
 
 
 def _coloured(line: str, status: str) -> str:
-    if not sys.stderr.isatty() or status not in _COLOURS:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if plain or not sys.stderr.isatty() or status not in _COLOURS:
         return line
     return line.replace(status, f"{_COLOURS[status]}{status}\x1b[0m", 1)

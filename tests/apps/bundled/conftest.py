@@ -103,6 +103,7 @@ def _apps(service: str) -> list[dict[str, Any]]:
         generate,
         *sample_apps("batch"),
         *sample_apps("analyze"),
+        *(app for app in sample_apps("concepts") if app["name"] != "chat"),
         {
             "name": "double",
             "batch": {

@@ -170,9 +170,11 @@ class Admin:
         content: Manifest = json.loads(answer.data)
         return content
 
-    def bytes_of(self, path: str, body: bytes | None = None, method: str = "") -> bytes:
+    def bytes_of(
+        self, path: str, body: bytes | None = None, method: str = "", content_type: str = "application/json"
+    ) -> bytes:
         """What is answered to a GET, or with a body to a POST: for objects that Python cannot decode."""
-        return self._ask(method or ("GET" if body is None else "POST"), path, body, "application/json").data
+        return self._ask(method or ("GET" if body is None else "POST"), path, body, content_type).data
 
     def _ask(self, method: str, path: str, body: bytes | None, content_type: str) -> urllib3.BaseHTTPResponse:
         # A dict of headers replaces the pool's own, so those are given again.

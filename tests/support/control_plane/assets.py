@@ -137,7 +137,7 @@ def build_once(binary: Binary) -> Path:
     """The program, from its pinned module. A version that was built once is kept."""
     target = cache_directory() / f"{binary.name}-{binary.edition}"
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(target.parent / ".lock"):
+    with _lock(target.parent / f".{binary.name}.lock"):
         if not target.exists():
             _build_one(binary, target)
     return target

@@ -118,7 +118,7 @@ def _base(image: str, code: str) -> Manifest:
         "name": "cpu", "resources": {"cpus": "500m", "memory": "2Gi"}, "minReplicas": 1, "maxReplicas": 1,
     }  # fmt: skip
     if code:
-        ray["environment"] = [{"name": "PYTHONPATH", "value": _CODE_FOLDER}]
+        ray["env"] = [{"name": "PYTHONPATH", "value": _CODE_FOLDER}]
         head["podTemplate"], worker["podTemplate"] = _with_code("ray-head"), _with_code("ray-worker")
     apps = [{"name": "hello", "hello": {}}]
     return {"ray": ray, "head": head, "workers": [worker], "apps": apps}

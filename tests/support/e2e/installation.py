@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from support import summary
 from support.e2e.kubectl import Kube, is_pod_ready
 from support.repository import CHART
 
@@ -13,13 +14,10 @@ RELEASE, NAMESPACE = "llmpipeline", "llmpipeline-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
-# Printed after the tests, for the notes and the documentation.
-figures: list[str] = []
-
 
 def note(line: str) -> None:
-    """Has a figure printed after the tests."""
-    figures.append(line)
+    """Have a figure printed after the tests, for the notes and the documentation."""
+    summary.say(f"e2e: {line}")
 
 
 def version() -> str:

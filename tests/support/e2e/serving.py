@@ -45,7 +45,7 @@ def pipeline(name: str, namespace: str, image: str, apps: list[Manifest], **spec
             "ray": {
                 "version": "2.60.0",
                 "image": image,
-                "environment": [{"name": "PYTHONPATH", "value": "/code"}],
+                "env": [{"name": "PYTHONPATH", "value": "/code"}],
             },
             "head": {"resources": {"cpus": "200m", "memory": "2Gi"}, "podTemplate": code_volume("ray-head")},
             "workerDefaults": {"podTemplate": code_volume("ray-worker")},

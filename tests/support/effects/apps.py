@@ -56,8 +56,8 @@ DEPLOYMENT: Final = [
     edit("maxQueuedRequests", 200, 300, IN_PLACE),
     _taken("cpus", 1, 6),
     _taken("gpus", 1, 2),
-    _taken("accelerator", "L4", "L40S", gpus=1),
-    _taken("partition", "1g.10gb", "2g.20gb", gpus=1, accelerator="A100"),
+    _taken("accelerator.type", "L4", "L40S", gpus=1),
+    _taken("accelerator.partition", "1g.10gb", "2g.20gb", gpus=1, accelerator={"type": "A100"}),
     _taken("memory", "4Gi", "32Gi"),
     edit("healthCheck.periodSeconds", 10, 20, IN_PLACE),
     edit("healthCheck.timeoutSeconds", 30, 60, IN_PLACE),
@@ -68,7 +68,7 @@ DEPLOYMENT: Final = [
 # Of several deployments one more replica fits into the derived Pods that there are.
 AMONG_OTHERS: Final = but(DEPLOYMENT, ("updateOrder",), derived=IN_PLACE)
 # The GPUs of a model are those of its `accelerator`.
-_GPUS: Final = ("resources.gpus", "resources.accelerator", "resources.partition")
+_GPUS: Final = ("resources.gpus", "resources.accelerator.")
 MODEL_DEPLOYMENT: Final = [
     *(one for one in DEPLOYMENT if not one.field.startswith(_GPUS)),
     *(Edit(one.field, {}, one.now, "Rejected") for one in DEPLOYMENT if one.field.startswith(_GPUS)),
@@ -87,6 +87,12 @@ SOURCE: Final = [
     edit("huggingFace.tokenSecretRef.key", "one", "other", NEW, beside=_TOKEN),
     edit("path", "/models/one", "/models/other", IN_PLACE, "app"),
     edit("uri", "s3://b/one", "s3://b/other", IN_PLACE, "app"),
+]
+# The same for every model, so the table has them once.
+SHORT_SOURCE: Final = [
+    edit("uri", "hf://a/one", "hf://a/one@v2", IN_PLACE, "app", how="another revision"),
+    edit("uri", "pvc://models/one", "pvc://models/other", IN_PLACE, "app", how="in the same claim"),
+    edit("uri", "pvc://one/model", "pvc://other/model", NEW, how="in another claim"),
 ]
 MODEL: Final = {"path": "/models/one"}
 ENGINE: Final = [
@@ -221,7 +227,7 @@ def _of_openai() -> Iterator[Row]:
     of_models = but(MODEL_DEPLOYMENT, ("resources.cpus", "resources.memory"), restarts="app")
     edits = [
         *of_models,
-        *inside("source", SOURCE),
+        *inside("source", [*SOURCE, *SHORT_SOURCE]),
         *_accelerator("app"),
         *ENGINE,
         edit("name", "one", "other", IN_PLACE, "app", how="another name"),
@@ -244,7 +250,7 @@ def _of_openai() -> Iterator[Row]:
     )
     ingress = but(AMONG_OTHERS, ("resources.",), restarts="app")
     # Where it no longer fits beside the model, it gets a group of its own.
-    ingress = but(ingress, ("resources.cpus", "resources.memory", "resources.accelerator"), derived="AddWorkers")
+    ingress = but(ingress, ("resources.cpus", "resources.memory", "resources.accelerator.type"), derived="AddWorkers")
     yield from _both(
         "spec.apps.openai.ingress", lambda block: _app("openai", {"models": [model], "ingress": block}), {}, ingress
     )
@@ -295,9 +301,15 @@ def _of_graph() -> Iterator[Row]:
             "generate.prompt", "{{ request.text }}", "Say: {{ request.text }}", IN_PLACE,
             beside={"generate": {"model": MODEL}},
         ),
+        *_messages(),
         edit("http.url", "http://a.example", "http://b.example", IN_PLACE),
         edit("http.method", "POST", "PUT", IN_PLACE, beside={"http": {"url": "http://a.example"}}),
         *inside("custom", _code("deployment")),
+        edit(
+            "custom.code.configMap", "one", "other", NEW, "deployment",
+            beside={"custom": {"importPath": "my.code:one"}},
+        ),
+        edit("custom.args", {"limit": 4}, {"limit": 5}, IN_PLACE, beside={"custom": {"importPath": "my.code:one"}}),
     ]  # fmt: skip
     yield from _both("spec.apps.graph.nodes", one_node, {"name": "one"}, kinds)
     ingress = [*AMONG_OTHERS, *LIMITS]
@@ -306,13 +318,37 @@ def _of_graph() -> Iterator[Row]:
     )
     of_all = [
         edit("nodes", [first], [first, node], IN_PLACE, "app", derived=NEW, how="one more"),
+        edit("chat.model", "one", "other", IN_PLACE),
+        edit("chat.answer", "first.text", "first.text|upper", IN_PLACE, beside={"chat": {"model": "one"}}),
         edit("output", {"a": "first.text"}, {"b": "first.text"}, IN_PLACE, beside={"nodes": [first]}),
     ]
     yield from _app_rows("graph", {"nodes": [first]}, of_all)
 
 
+def _messages() -> list[Edit]:
+    """Of a node's chat: its messages are a list, so that each row has it whole."""
+    user = {"role": "user", "content": "{{ request.text }}"}
+    history = {"conversation": "request.messages"}
+    changes = [
+        ("messages", [user], [history, user]),
+        ("messages.role", [user], [{**user, "role": "system"}]),
+        ("messages.content", [user], [{**user, "content": "Say: {{ request.text }}"}]),
+        ("messages.conversation", [history], [{"conversation": "request.history"}]),
+    ]
+    return [
+        Edit(
+            f"generate.{field}",
+            {"generate": {"model": MODEL, "messages": was}},
+            {"generate": {"model": MODEL, "messages": now}},
+            IN_PLACE,
+            how="one more" if field == "messages" else "",
+        )
+        for field, was, now in changes
+    ]
+
+
 def _of_traffic_split() -> Iterator[Row]:
-    apps: list[Document] = [{"name": name, "hello": {}} for name in ("one", "other")]
+    apps: list[Document] = [{"name": name, "hello": {}} for name in ("one", "other", "third")]
     variant = {"name": "stable", "app": "one", "weight": 9}
     second = {"name": "new", "app": "other", "weight": 1}
 
@@ -331,7 +367,7 @@ def _of_traffic_split() -> Iterator[Row]:
     yield from _both("spec.apps.trafficSplit", split, {"variants": [variant]}, edits)
     of_variant = [
         edit("name", "stable", "old", IN_PLACE),
-        edit("app", "one", "other", IN_PLACE),
+        edit("app", "one", "third", IN_PLACE),
         edit("weight", 9, 5, IN_PLACE),
     ]
     yield from _both(

@@ -34,6 +34,7 @@ RESOURCES: Final = [edit("resources.cpus", 2, 3, NEW), edit("resources.memory", 
 
 def of_the_cluster() -> Iterator[Row]:
     """The rows of what is rendered into `rayClusterConfig`."""
+    yield row("spec", _whole, {}, edit("className", "one", "other", NEW))
     yield from _of_ray()
     yield from _of_head()
     yield from _of_workers()
@@ -92,7 +93,7 @@ def around() -> Iterator[Row]:
 
 
 def _of_ray() -> Iterator[Row]:
-    plain, secret = {"name": "A", "value": "1"}, {"name": "A", "secretKeyRef": {"name": "s", "key": "k"}}
+    plain = {"name": "A", "value": "1"}
     edits = [
         edit("version", "2.60.0", "2.61.0", NEW),
         edit("image", "registry.example/ray:2.60.0", "registry.example/ray:2.60.0-2", NEW),
@@ -101,7 +102,7 @@ def _of_ray() -> Iterator[Row]:
         edit("serviceAccountName", "one", "other", NEW),
         edit("modelCache.path", "/one", "/other", NEW, beside={"modelCache": {"claimName": "models"}}),
         edit("modelCache.claimName", "one", "other", NEW, beside={"modelCache": {"path": "/models"}}),
-        edit("environment", [], [plain], NEW, how="one more"),
+        edit("env", [], [plain], NEW, how="one more"),
         edit("authentication", "Token", "Disabled", NEW),
         edit("performance", "Optimized", "Plain", NEW),
         edit("podSecurity", "Restricted", "Unset", NEW),
@@ -114,11 +115,18 @@ def _of_ray() -> Iterator[Row]:
     variable: list[tuple[Edit, Document]] = [
         (edit("name", "A", "B", NEW), plain),
         (edit("value", "1", "2", NEW), plain),
-        (edit("secretKeyRef.name", "one", "other", NEW, beside={"secretKeyRef": {"key": "k"}}), secret),
-        (edit("secretKeyRef.key", "one", "other", NEW, beside={"secretKeyRef": {"name": "s"}}), secret),
+        *((it, {"name": "A"}) for source in ("secretKeyRef", "configMapKeyRef") for it in _key_of(source)),
     ]
     for one, base in variable:
-        yield row("spec.ray.environment", lambda item: _ray(environment=[item]), base, one)
+        yield row("spec.ray.env", lambda item: _ray(env=[item]), base, one)
+
+
+def _key_of(source: str) -> list[Edit]:
+    keys = [
+        edit("name", "one", "other", NEW, beside={"key": "k"}),
+        edit("key", "one", "other", NEW, beside={"name": "s"}),
+    ]
+    return inside("valueFrom", inside(source, keys))
 
 
 def _of_head() -> Iterator[Row]:

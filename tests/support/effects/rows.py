@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
+from llmpipeline import names
 from llmpipeline.api.crd import crd
+from llmpipeline.classes.choose import Classes
 from support.effects.apps import of_apps, of_scale
 from support.effects.cluster import around, of_the_cluster
 from support.effects.edits import Document, Row
@@ -18,6 +20,19 @@ NOTHING: Final = {
 }
 # Fields that KubeRay ignores on a live service, and why that cannot be helped.
 IGNORED: Final[dict[str, str]] = {}
+
+# Those that the rows name: they differ in where head Pods run.
+CLASSES: Final = Classes(
+    tuple(
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": names.CLASS_KIND,
+            "metadata": {"name": name},
+            "spec": {"head": {"nodeSelector": {"pool": name}}},
+        }
+        for name in ("one", "other")
+    )
+)
 
 
 def fields() -> Iterator[str]:

@@ -72,23 +72,25 @@ class Runner:
         cpus: int = 8,
         env: Mapping[str, str] | None = None,
         code: Path = CODE,
+        file: Path = SAMPLE,
     ) -> None:
         """Start it.
 
         Args:
             temporary: The folder for all that it writes.
-            apps: Applications of a Serve config. Without any it is `llmpipeline serve` with the quickstart sample.
+            apps: Applications of a Serve config. Without any it is `llmpipeline serve` with a file.
             port: Where to serve; 0 takes a free one.
             check: Whether to ask each app a question and stop.
             cpus: Ray's logical CPUs, which need not exist.
             env: Variables of Ray and all below it, as a cluster's Pods have them.
             code: A folder of Python modules that the apps may import.
+            file: What `llmpipeline serve` serves if no applications are given.
         """
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.temporary = temporary
         options = ["--tiny-models", "--port", str(self.port)]
-        command = ["llmpipeline", "serve", "-f", str(SAMPLE), *options]
+        command = ["llmpipeline", "serve", "-f", str(file), *options]
         if apps:
             command = ["support.local.in_pods", json.dumps(dict(env))] if env else ["llmpipeline_serve.local"]
         search_path = os.pathsep.join(map(str, (ROOT / "serve_apps", ROOT / "operator", ROOT / "tests", code)))

@@ -36,6 +36,10 @@ TEXTS = (
 )  # fmt: skip
 # What a field of any object holds, where the field's name says more than its schema does.
 EXTRA_ARGUMENTS = ("enable_prefix_caching", "max_num_seqs", "model", "disable_log_stats", "kv_transfer_config", "a")
+# What a field mostly holds, where its schema takes any text and a check does not.
+NAMED: dict[str, tuple[str, ...]] = {
+    "image": ("registry.example/ray:2.60.0", "llmpipeline/serve:2.60.0-gpu", "llmpipeline/serve:2.60.0-base", "a/b"),
+}
 _ONE_OF = re.compile(r"\[.*\]\.exists_one\(given, given\)|has\(self\.\w+\) != has\(self\.\w+\)")
 # A remedy that lists the names to choose from.
 _CHOICES = re.compile(r"(?:apps to choose from|there are|known|known here|name one): (.+)")
@@ -147,6 +151,8 @@ def value_of(draw: DrawFn, schema: Schema, name: str) -> Any:
             return draw(st.booleans())
         case "string" if "enum" in schema:
             return draw(st.sampled_from(schema["enum"]))
+        case "string" if name in NAMED and draw(st.integers(0, 9)):
+            return draw(st.sampled_from(NAMED[name]))
         case "string":
             return draw(_texts(schema.get("pattern", ""), schema.get("minLength", 0), schema.get("maxLength", 256)))
     bounds = schema.get("minimum", -(2**40)), schema.get("maximum", 2**40)

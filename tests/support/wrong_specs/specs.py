@@ -84,6 +84,8 @@ def _split(**fields: Any) -> Edit:
     return _add_app({"name": "front", "trafficSplit": {"variants": [one], **fields}})
 
 
+_USER = {"role": "user", "content": "hi"}
+_ASKED: Document = {"model": {"path": "/m"}, "messages": [_USER]}
 _HELLO: Document = {"hello": {}}
 _SOURCE = "spec.apps[1].openai.models[0].source"
 _GROUP = {"name": "g", "maxReplicas": 2, "accelerator": {"type": "L4", "count": 1}}
@@ -189,7 +191,7 @@ CASES = [
         "must be a string",
         "string",
     ),
-    Case("no apps", _spec(apps=[]), _spec(apps=[{"name": "x", **_HELLO}]), "spec.apps", "at least 1", "at least 1"),
+    Case("no apps", _spec(apps=[]), _spec(apps=[{"name": "x", **_HELLO}]), "spec.apps", "is empty", "at least 1"),
     Case(
         "not a quantity",
         _app(0, hello={"resources": {"cpus": "much"}}),
@@ -223,12 +225,12 @@ CASES = [
         "greater than or equal to 0",
     ),
     Case(
-        "an unknown accelerator",
-        _model(accelerator={"type": "L5"}),
+        "a GPU type in small letters",
+        _model(accelerator={"type": "h100"}),
         _model(accelerator={"type": "H100"}),
         "spec.apps[1].openai.models[0].accelerator.type",
-        "'L4'",
-        "Unsupported value",
+        "did you mean H100?",
+        "should match",
     ),
     Case(
         "a graph's node of two kinds",
@@ -253,6 +255,86 @@ CASES = [
         "spec.apps[3].graph.nodes[0].preprocess.maxTokens",
         "needs a tokenizer",
         "needs a tokenizer",
+    ),
+    Case(
+        "a model with a prompt and messages",
+        _add_app(_graph({"generate": {**_ASKED, "prompt": "hi"}})),
+        _add_app(_graph({"generate": _ASKED})),
+        "spec.apps[3].graph.nodes[0].generate",
+        "exactly one of prompt and messages",
+        "exactly one of prompt and messages",
+    ),
+    Case(
+        "a model that is asked nothing",
+        _add_app(_graph({"generate": {"model": {"path": "/m"}}})),
+        _add_app(_graph({"generate": {"model": {"path": "/m"}, "prompt": "hi"}})),
+        "spec.apps[3].graph.nodes[0].generate",
+        "exactly one of prompt and messages",
+        "exactly one of prompt and messages",
+    ),
+    Case(
+        "no message",
+        _add_app(_graph({"generate": {**_ASKED, "messages": []}})),
+        _add_app(_graph({"generate": {**_ASKED, "messages": [{"conversation": "request.messages"}]}})),
+        "spec.apps[3].graph.nodes[0].generate.messages",
+        "is empty",
+        "at least 1",
+    ),
+    Case(
+        "a message of nobody",
+        _add_app(_graph({"generate": {**_ASKED, "messages": [{"content": "hi"}]}})),
+        _add_app(_graph({"generate": {**_ASKED, "messages": [{"role": "system", "content": "hi"}]}})),
+        "spec.apps[3].graph.nodes[0].generate.messages[0].role",
+        "role goes with content",
+        "role goes with content",
+    ),
+    Case(
+        "a message that is a conversation too",
+        _add_app(_graph({"generate": {**_ASKED, "messages": [{**_USER, "conversation": "request.messages"}]}})),
+        _add_app(_graph({"generate": {**_ASKED, "messages": [{"conversation": "request.messages"}, _USER]}})),
+        "spec.apps[3].graph.nodes[0].generate.messages[0]",
+        "exactly one of content and conversation",
+        "exactly one of content and conversation",
+    ),
+    Case(
+        "a role that no chat has",
+        _add_app(_graph({"generate": {**_ASKED, "messages": [{**_USER, "role": "User"}]}})),
+        _add_app(_graph({"generate": {**_ASKED, "messages": [{**_USER, "role": "assistant"}]}})),
+        "spec.apps[3].graph.nodes[0].generate.messages[0].role",
+        "'user'",
+        "Unsupported value",
+    ),
+    Case(
+        "a chat with a model of no name",
+        _add_app({"name": "x", "graph": {"nodes": [{"name": "a", "preprocess": {}}], "chat": {"answer": "a.text"}}}),
+        _add_app({"name": "x", "graph": {"nodes": [{"name": "a", "preprocess": {}}], "chat": {"model": "a"}}}),
+        "spec.apps[3].graph.chat.model",
+        "is required",
+        "Required value",
+    ),
+    Case(
+        "a ConfigMap of no possible name",
+        _add_app(_graph({"custom": {"importPath": "a:b", "code": {"configMap": "My_Steps"}}})),
+        _add_app(_graph({"custom": {"importPath": "a:b", "code": {"configMap": "my-steps"}}})),
+        "spec.apps[3].graph.nodes[0].custom.code.configMap",
+        "does not match",
+        "should match",
+    ),
+    Case(
+        "a step with code from nowhere",
+        _add_app(_graph({"custom": {"importPath": "a:b", "code": {}}})),
+        _add_app(_graph({"custom": {"importPath": "a:b"}})),
+        "spec.apps[3].graph.nodes[0].custom.code.configMap",
+        "is required",
+        "Required value",
+    ),
+    Case(
+        "arguments of a step in a list",
+        _add_app(_graph({"custom": {"importPath": "a:b", "args": [1]}})),
+        _add_app(_graph({"custom": {"importPath": "a:b", "args": {"limit": 1}}})),
+        "spec.apps[3].graph.nodes[0].custom.args",
+        "must be an object",
+        "object",
     ),
     Case(
         "a graph's node that may not wait and must not",
@@ -293,8 +375,8 @@ CASES = [
     ),
     Case(
         "a GPU type without GPUs",
-        _app(0, hello={"resources": {"accelerator": "L4"}}),
-        _app(0, hello={"resources": {"accelerator": "L4", "gpus": 1}}),
+        _app(0, hello={"resources": {"accelerator": {"type": "L4"}}}),
+        _app(0, hello={"resources": {"accelerator": {"type": "L4"}, "gpus": 1}}),
         "spec.apps[0].hello.resources.accelerator",
         "give gpus too",
         "give gpus too",
@@ -306,6 +388,39 @@ CASES = [
         "spec.apps[3].trafficSplit.variants",
         "every weight is 0",
         "every weight is 0",
+    ),
+    Case(
+        "two variants of one name",
+        _split(variants=[{"app": "hello", "weight": 1}, {"name": "hello", "app": "chat", "weight": 1}]),
+        _split(variants=[{"app": "hello", "weight": 1}, {"app": "chat", "weight": 1}]),
+        "spec.apps[3].trafficSplit.variants",
+        "two variants have the same name",
+        "two variants have the same name",
+    ),
+    Case(
+        "one app in two variants",
+        _split(variants=[{"app": "hello", "weight": 1}, {"name": "again", "app": "hello", "weight": 1}]),
+        _split(variants=[{"app": "hello", "weight": 1}]),
+        "spec.apps[3].trafficSplit.variants[1].app",
+        'duplicate app "hello"; apps are unique in this list',
+        "Duplicate value",
+    ),
+    *(
+        Case(
+            f"a model's address {uri}",
+            _model(source={"uri": uri}),
+            _model(source={"uri": right}),
+            f"{_SOURCE}.uri",
+            "write it like hf://Qwen/Qwen3-8B, pvc://claim/folder or s3://bucket/folder",
+            "should match",
+        )
+        for uri, right in (
+            ("hf://a/b/c", "hf://a/b"),
+            ("hf://a/b@", "hf://a/b@main"),
+            ("pvc://Models", "pvc://models"),
+            ("pvc:///models", "pvc://models/"),
+            ("http://example.com/a", "s3://example.com/a"),
+        )
     ),
     Case(
         "sticky by two",

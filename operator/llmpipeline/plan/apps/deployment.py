@@ -7,7 +7,7 @@ from llmpipeline.api.deployment import Autoscaling, Deployment
 from llmpipeline.api.http_deployment import HttpDeployment
 from llmpipeline.api.quantity import Range, ceil_units, milli
 from llmpipeline.names import without_none
-from llmpipeline.plan.capacity.accelerators import AcceleratorKind
+from llmpipeline.plan.capacity.accelerators import AcceleratorKind, accelerator_of
 from llmpipeline.plan.capacity.demand import Bundle, Demand
 from llmpipeline_serve.contract.base import Limits
 
@@ -90,7 +90,7 @@ def demand(app: str, serve: str | None, block: Deployment, part: str = "", deplo
 def accelerator(block: Deployment) -> AcceleratorKind | None:
     """The kind of GPU that a replica asks for, if it asks for one."""
     wanted = block.resources
-    return AcceleratorKind(wanted.accelerator, wanted.partition) if wanted and wanted.accelerator else None
+    return accelerator_of(wanted.accelerator) if wanted and wanted.accelerator else None
 
 
 def limits_args(block: HttpDeployment, kind: type[_Limits]) -> _Limits | None:

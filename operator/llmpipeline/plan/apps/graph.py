@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from llmpipeline.api.apps import App
 from llmpipeline.api.defaults import ONGOING_REQUESTS
-from llmpipeline.api.graph import Graph, Node, Preprocess
+from llmpipeline.api.graph import Chat, Graph, Node, Preprocess, PythonStep
 from llmpipeline.api.http_deployment import HttpDeployment
 from llmpipeline.api.model_source import ModelSource
 from llmpipeline.plan.apps.application import Application, Planned, Setting
@@ -23,14 +23,18 @@ from llmpipeline.plan.apps.models import (
 )
 from llmpipeline.plan.capacity.demand import Demand
 from llmpipeline_serve.contract.base import AppArgs, Limits
+from llmpipeline_serve.contract.environment import CODE_FOLDER, PYTHON_PATH
 from llmpipeline_serve.contract.graph import (
     IMPORT_PATH,
     INGRESS,
+    ChatSettings,
+    CustomSettings,
     GenerateNodeSettings,
     GraphArgs,
     GraphSettings,
     HttpArgs,
     HttpSettings,
+    MessageSettings,
     NodeArgs,
     PreprocessArgs,
     PreprocessSettings,
@@ -50,6 +54,7 @@ def planned(app: App, graph: Graph, _: Setting) -> Planned:
     settings = GraphSettings.of(
         nodes=tuple(_step(node, graph.nodes) for node in graph.nodes),
         output=graph.output,
+        chat=graph.chat and ChatSettings(model=graph.chat.model, answer=chat_answer(graph.chat, graph.nodes)),
         limits=limits_args(ingress, Limits),
     )
     front = {
@@ -70,6 +75,20 @@ def planned(app: App, graph: Graph, _: Setting) -> Planned:
     return Planned(application, (*demands, demand(app.name, INGRESS, ingress, "ingress", None)))
 
 
+def chat_answer(chat: Chat, nodes: Sequence[Node]) -> str:
+    """The expression for the answer of a chat: the user's, else the text of the last node."""
+    if chat.answer is not None:
+        return chat.answer
+    # Without a last node they wait for each other, which a check rejects.
+    return f"{(last_nodes(nodes) or nodes)[0].name}.text"
+
+
+def last_nodes(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes that no other node comes after."""
+    waited_for = {name for node in nodes for name in node.after}
+    return [node for node in nodes if node.name not in waited_for]
+
+
 def default_input(node: Node, nodes: Sequence[Node]) -> str:
     """The expression for what a node works on if the user gives none.
 
@@ -84,7 +103,12 @@ def default_input(node: Node, nodes: Sequence[Node]) -> str:
 
 def writers_before(node: Node, nodes: Sequence[Node]) -> list[str]:
     """The nodes that it comes after and that make texts."""
-    return [n.name for n in nodes if n.name in node.after and (n.preprocess or n.summarize or n.generate)]
+    return [name for name in writers(nodes) if name in node.after]
+
+
+def writers(nodes: Sequence[Node]) -> list[str]:
+    """The nodes whose result has a text."""
+    return [node.name for node in nodes if node.preprocess or node.summarize or node.generate]
 
 
 def _model_of(node: Node) -> ModelSource | None:
@@ -97,13 +121,25 @@ def _model_of(node: Node) -> ModelSource | None:
 
 def _deployment(node: Node, ingress: HttpDeployment) -> dict[str, Any]:
     actor = engine_actor_options(node, node.generate) if node.generate else actor_options(node)
-    if node.custom and node.custom.runtime_env:
-        actor["runtime_env"] = node.custom.runtime_env
+    if node.custom and (runtime_env := _runtime_env(node.custom)):
+        actor["runtime_env"] = runtime_env
     ongoing = ONGOING_REQUESTS.node(node.kind)
     settings = _settings(node, ingress)
     # Rendered if nothing is set, too: Serve would not tell a replica that its settings are gone.
     user_config = {} if settings is None else {"user_config": settings.written()}
     return {"name": node.name, **options(node, ongoing), **user_config, "ray_actor_options": actor}
+
+
+def _runtime_env(step: PythonStep) -> dict[str, Any]:
+    """The user's runtime environment, in which the code of a ConfigMap can be imported."""
+    given = dict(step.runtime_env or {})
+    variables = given.get("env_vars", {})
+    if step.code is None or not isinstance(variables, dict):  # which is a problem (see `checks.runtime_env`)
+        return given
+    # Ray puts the variable of the Pod in place of the last.
+    rest = variables.get(PYTHON_PATH, f"${{{PYTHON_PATH}}}")
+    path = f"{CODE_FOLDER}/{step.code.config_map}:{rest}"
+    return {**given, "env_vars": {**variables, PYTHON_PATH: path}}
 
 
 def _demand(app: str, node: Node) -> Demand:
@@ -122,9 +158,15 @@ def _step(node: Node, nodes: tuple[Node, ...]) -> StepSettings:
         when=node.when,
         input=None if node.generate else given,
         prompt=node.generate and node.generate.prompt,
+        messages=_messages(node),
         timeout_seconds=node.timeout_seconds,
         fallback=node.fallback,
     )
+
+
+def _messages(node: Node) -> tuple[MessageSettings, ...] | None:
+    declared = node.generate and node.generate.messages
+    return tuple(MessageSettings.of(**dict(message)) for message in declared) if declared else None
 
 
 def _work_args(node: Node) -> AppArgs:
@@ -158,7 +200,11 @@ def _settings(node: Node, ingress: HttpDeployment) -> AppArgs | None:
         seconds = node.timeout_seconds or ingress.timeout_seconds
         return HttpSettings.of(url=node.http.url, method=node.http.method, timeout_seconds=seconds)
     if node.generate:
-        return GenerateNodeSettings.of(sampling=sampling_args(node.generate.sampling))
+        chat = True if node.generate.messages else None
+        return GenerateNodeSettings.of(sampling=sampling_args(node.generate.sampling), chat=chat)
+    if node.custom:
+        threads = node.max_ongoing_requests or ONGOING_REQUESTS.node(node.kind)
+        return CustomSettings.of(args=node.custom.args or None, threads=threads)
     return None
 
 

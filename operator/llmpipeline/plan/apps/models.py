@@ -15,10 +15,9 @@ from llmpipeline_serve.contract.texts import ClassifierArgs, CustomArgs, Embedde
 
 def source_args(source: ModelSource) -> ModelArgs:
     """Where a model comes from."""
-    hub = source.hugging_face
-    if hub:
+    if hub := source.hub:
         return ModelArgs.of(repository=hub.repository, revision=hub.revision or None)
-    return ModelArgs.of(path=source.path, uri=source.uri)
+    return ModelArgs.of(path=source.folder, uri=source.store)
 
 
 def engine_arguments(engine: Engine | None, *, on_gpu: bool) -> dict[str, Any]:
@@ -70,7 +69,7 @@ def custom_args(code: UserCode) -> CustomArgs:
 
 def secrets(source: ModelSource | None) -> tuple[Secret, ...]:
     """The environment variables that a model's source needs from Secrets."""
-    token = source.hugging_face.token_secret_ref if source and source.hugging_face else None
+    token = source.hub.token_secret_ref if source and source.hub else None
     return ((HUB_TOKEN, token.name, token.key),) if token else ()
 
 

@@ -144,10 +144,10 @@ def _llm_config(model: OpenAIModel, block: Deployment) -> dict[str, Any]:
 
 
 def _accelerator(model: OpenAIModel) -> dict[str, Any]:
-    """The kind of accelerator in Ray Serve LLM's terms, which knows no slices: only the bundles name those."""
-    if not model.accelerator or model.accelerator.partition:
+    """The kind of accelerator in Ray Serve LLM's terms, if it knows it: slices and others only the bundles name."""
+    kind = accelerator_of(model.accelerator) if model.accelerator else None
+    if not kind or kind.partition or not kind.facts.in_ray_llm:
         return {}
-    kind = accelerator_of(model.accelerator)
     config: dict[str, Any] = {"accelerator_type": kind.ray}
     return config | ({"accelerator_config": {"kind": "tpu", "topology": kind.topology}} if kind.is_tpu else {})
 
@@ -169,20 +169,17 @@ def _routing(model: OpenAIModel) -> dict[str, Any]:
 
 def _loading(model: OpenAIModel) -> dict[str, Any]:
     source = model.source
-    if source.uri:
-        return {"model_id": model.name, "model_source": {"bucket_uri": source.uri}}
-    return {
-        "model_id": model.name,
-        "model_source": source.hugging_face.repository if source.hugging_face else source.path,
-    }
+    if source.store:
+        return {"model_id": model.name, "model_source": {"bucket_uri": source.store}}
+    return {"model_id": model.name, "model_source": source.hub.repository if source.hub else source.folder}
 
 
 def _engine(model: OpenAIModel) -> dict[str, Any]:
     arguments = engine_arguments(model.engine, on_gpu=model.accelerator is not None)
     arguments["tensor_parallel_size"] = model.tensor_parallel_size
     arguments["pipeline_parallel_size"] = model.pipeline_parallel_size
-    if model.source.hugging_face and model.source.hugging_face.revision:
-        arguments["revision"] = model.source.hugging_face.revision
+    if model.source.hub and model.source.hub.revision:
+        arguments["revision"] = model.source.hub.revision
     if model.task == "Embed":
         arguments["runner"] = "pooling"
     if model.lora:

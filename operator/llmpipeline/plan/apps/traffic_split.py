@@ -31,7 +31,7 @@ def planned(app: App, split: TrafficSplit, setting: Setting) -> Planned:
 def _settings(split: TrafficSplit, routes: Mapping[str, str]) -> Settings:
     """The settings; the route of an app that is missing is any, because that is a problem (see `checks`)."""
     variants = tuple(
-        Variant(name=variant.name, route=routes.get(variant.app, "/"), weight=variant.weight)
+        Variant(name=variant.label, route=routes.get(variant.app, "/"), weight=variant.weight)
         for variant in split.variants
     )
     shadows = tuple(

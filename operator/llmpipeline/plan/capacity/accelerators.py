@@ -3,15 +3,17 @@
 Sources: Ray's names, ray.util.accelerators; `nvidia.com/gpu.product`, NVIDIA's GPU feature discovery;
 `amd.com/gpu.product-name`, AMD's node labeller; `cloud.google.com/gke-accelerator` and `gke-tpu-accelerator`, GKE's
 documentation; `karpenter.k8s.aws/instance-gpu-name`, Karpenter's instance types. The labels were not seen on real
-nodes here: where a cluster has others, a group's podTemplate takes the place of the affinity made of them.
+nodes here: where a cluster has others, `spec.gpuTypes` of a class names them. Gigabytes are of the largest variant,
+from the data sheets of NVIDIA, AMD and Google Cloud.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Final
 
-from llmpipeline.api.model_source import Accelerator
+from llmpipeline.api.accelerator import Accelerator, Gpu, GpuType
 
+NVIDIA_RESOURCE: Final = "nvidia.com/gpu"
 PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
 AMD_LABEL: Final = "amd.com/gpu.product-name"
 GKE_LABEL: Final = "cloud.google.com/gke-accelerator"
@@ -32,38 +34,44 @@ class AcceleratorFacts:
         ray: Ray's name of it.
         resource: What the Pods ask Kubernetes for.
         labels: The node labels that name it, any of which is enough: label to values.
+        gigabytes: Its memory; None if that is not known.
         most_per_node: The most of them that nodes on the market have.
+        in_ray_llm: Ray Serve LLM knows Ray's name of it. It rejects a model on any other.
     """
 
     ray: str
     resource: str
     labels: dict[str, tuple[str, ...]]
+    gigabytes: int | None = None
     most_per_node: int = 8
+    in_ray_llm: bool = True
 
 
 def _nvidia(
-    ray: str, products: tuple[str, ...], gke: tuple[str, ...], karpenter: str, most: int = 8
+    ray: str, gigabytes: int, products: tuple[str, ...], gke: tuple[str, ...], karpenter: str, most: int = 8
 ) -> AcceleratorFacts:
     labels = {PRODUCT_LABEL: products, GKE_LABEL: gke, KARPENTER_LABEL: (karpenter,) if karpenter else ()}
-    return AcceleratorFacts(ray, "nvidia.com/gpu", {label: values for label, values in labels.items() if values}, most)
+    known = {label: values for label, values in labels.items() if values}
+    return AcceleratorFacts(ray, NVIDIA_RESOURCE, known, gigabytes, most)
 
 
-def _amd(ray: str, product: str) -> AcceleratorFacts:
-    return AcceleratorFacts(ray, "amd.com/gpu", {AMD_LABEL: (product,)})
+def _amd(ray: str, gigabytes: int, product: str) -> AcceleratorFacts:
+    return AcceleratorFacts(ray, "amd.com/gpu", {AMD_LABEL: (product,)}, gigabytes)
 
 
-def _tpu(ray: str, *gke: str) -> AcceleratorFacts:
-    return AcceleratorFacts(ray, "google.com/tpu", {GKE_TPU_LABEL: gke})
+def _tpu(ray: str, gigabytes: int, *gke: str) -> AcceleratorFacts:
+    return AcceleratorFacts(ray, "google.com/tpu", {GKE_TPU_LABEL: gke}, gigabytes)
 
 
 TYPES: Final[dict[str, AcceleratorFacts]] = {
-    "T4": _nvidia("T4", ("Tesla-T4",), ("nvidia-tesla-t4",), "t4"),
-    "V100": _nvidia("V100", ("Tesla-V100-SXM2-16GB", "Tesla-V100-SXM2-32GB"), ("nvidia-tesla-v100",), "v100"),
-    "A10G": _nvidia("A10G", ("NVIDIA-A10G",), (), "a10g"),
-    "L4": _nvidia("L4", ("NVIDIA-L4",), ("nvidia-l4",), "l4"),
-    "L40S": _nvidia("L40S", ("NVIDIA-L40S",), (), "l40s"),
+    "T4": _nvidia("T4", 16, ("Tesla-T4",), ("nvidia-tesla-t4",), "t4"),
+    "V100": _nvidia("V100", 32, ("Tesla-V100-SXM2-16GB", "Tesla-V100-SXM2-32GB"), ("nvidia-tesla-v100",), "v100"),
+    "A10G": _nvidia("A10G", 24, ("NVIDIA-A10G",), (), "a10g"),
+    "L4": _nvidia("L4", 24, ("NVIDIA-L4",), ("nvidia-l4",), "l4"),
+    "L40S": _nvidia("L40S", 48, ("NVIDIA-L40S",), (), "l40s"),
     "A100": _nvidia(
         "A100",
+        80,
         ("NVIDIA-A100-SXM4-40GB", "NVIDIA-A100-SXM4-80GB", "NVIDIA-A100-PCIE-40GB", "NVIDIA-A100-80GB-PCIe"),
         ("nvidia-tesla-a100", "nvidia-a100-80gb"),
         "a100",
@@ -71,18 +79,19 @@ TYPES: Final[dict[str, AcceleratorFacts]] = {
     ),
     "H100": _nvidia(
         "H100",
+        96,
         ("NVIDIA-H100-80GB-HBM3", "NVIDIA-H100-PCIe", "NVIDIA-H100-NVL"),
         ("nvidia-h100-80gb", "nvidia-h100-mega-80gb"),
         "h100",
     ),
-    "H200": _nvidia("H200", ("NVIDIA-H200", "NVIDIA-H200-NVL"), ("nvidia-h200-141gb",), "h200"),
-    "B200": _nvidia("B200", ("NVIDIA-B200",), ("nvidia-b200",), "b200"),
-    "GB200": _nvidia("GB200", ("NVIDIA-GB200",), ("nvidia-gb200",), "", 4),
-    "MI300X": _amd("AMD-Instinct-MI300X-OAM", "AMD_Instinct_MI300X_OAM"),
-    "MI325X": _amd("AMD-Instinct-MI325X-OAM", "AMD_Instinct_MI325X_OAM"),
-    "TPU-V5E": _tpu("TPU-V5LITEPOD", "tpu-v5-lite-podslice", "tpu-v5-lite-device"),
-    "TPU-V5P": _tpu("TPU-V5P", "tpu-v5p-slice"),
-    "TPU-V6E": _tpu("TPU-V6E", "tpu-v6e-slice"),
+    "H200": _nvidia("H200", 141, ("NVIDIA-H200", "NVIDIA-H200-NVL"), ("nvidia-h200-141gb",), "h200"),
+    "B200": _nvidia("B200", 192, ("NVIDIA-B200",), ("nvidia-b200",), "b200"),
+    "GB200": _nvidia("GB200", 192, ("NVIDIA-GB200",), ("nvidia-gb200",), "", 4),
+    "MI300X": _amd("AMD-Instinct-MI300X-OAM", 192, "AMD_Instinct_MI300X_OAM"),
+    "MI325X": _amd("AMD-Instinct-MI325X-OAM", 256, "AMD_Instinct_MI325X_OAM"),
+    "TPU-V5E": _tpu("TPU-V5LITEPOD", 16, "tpu-v5-lite-podslice", "tpu-v5-lite-device"),
+    "TPU-V5P": _tpu("TPU-V5P", 95, "tpu-v5p-slice"),
+    "TPU-V6E": _tpu("TPU-V6E", 32, "tpu-v6e-slice"),
 }
 
 
@@ -92,21 +101,18 @@ class AcceleratorKind:
 
     Attributes:
         type: Its name in the resource.
+        facts: What is known of the type. One type has the same everywhere in a pipeline.
         partition: The slice of it that counts as one GPU, like `1g.10gb`.
         topology: The layout of a TPU slice, like `2x4`.
     """
 
     type: str
+    facts: AcceleratorFacts = field(compare=False, repr=False)
     partition: str | None = None
     topology: str | None = None
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.type, self.partition, self.topology) if part)
-
-    @property
-    def facts(self) -> AcceleratorFacts:
-        """What is known of the type."""
-        return TYPES[self.type]
 
     @property
     def ray(self) -> str:
@@ -150,6 +156,26 @@ class AcceleratorKind:
         return self.chips if one_host else _CHIPS_PER_HOST
 
 
-def accelerator_of(accelerator: Accelerator) -> AcceleratorKind:
-    """The kind of accelerator that a model runs on."""
-    return AcceleratorKind(accelerator.type, accelerator.partition, accelerator.topology)
+def facts_of(name: str, given: GpuType | None = None) -> AcceleratorFacts:
+    """What is known of a type: what a class gives of it, and for the rest what is built in."""
+    if not given:
+        return TYPES[name]
+    known = TYPES.get(name) or AcceleratorFacts(name, NVIDIA_RESOURCE, {}, in_ray_llm=False)
+    # In the order of their names: the API server gives back the fields of an object in an order of its own.
+    labels = {label: given.node_labels[label] for label in sorted(given.node_labels)} if given.node_labels else None
+    return replace(
+        known,
+        ray=given.ray_name or known.ray,
+        resource=given.resource or known.resource,
+        labels=labels or known.labels,
+        gigabytes=given.memory_gigabytes or known.gigabytes,
+        most_per_node=given.max_per_node or known.most_per_node,
+        in_ray_llm=known.in_ray_llm and given.ray_name in (None, known.ray),
+    )
+
+
+def accelerator_of(accelerator: Gpu) -> AcceleratorKind:
+    """The kind of accelerator that is asked for."""
+    topology = accelerator.topology if isinstance(accelerator, Accelerator) else None
+    facts = facts_of(accelerator.type, accelerator.given)
+    return AcceleratorKind(accelerator.type, facts, accelerator.partition, topology)

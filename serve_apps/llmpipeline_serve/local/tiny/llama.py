@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from llmpipeline_serve.local.adapt_engine import TINY_MOST_MODEL_LEN
 from llmpipeline_serve.local.tiny.files import VOCABULARY, write_model, write_tokenizer
 
 _HIDDEN = 256
@@ -16,7 +17,7 @@ _CHAT_TEMPLATE = (
 )
 
 
-def make_tiny_llama(folder: Path, positions: int = 256) -> Path:
+def make_tiny_llama(folder: Path, positions: int = TINY_MOST_MODEL_LEN) -> Path:
     """Write a Llama, its tokenizer and a chat template into `folder`, and return it. It takes `positions` tokens."""
     settings: dict[str, object] = {
         "bos_token": _BEGIN, "eos_token": _END, "model_max_length": positions, "chat_template": _CHAT_TEMPLATE,

@@ -43,3 +43,20 @@ def hang(items: Sequence[Any]) -> list[Any]:
     while "hang" in items:
         time.sleep(1)
     return list(items)
+
+
+def nap(given: dict[str, Any]) -> dict[str, Any]:
+    """A node that blocks its thread for as long as the request says, and says when it began and ended."""
+    began = time.monotonic()
+    time.sleep(given["request"].get("seconds", 0))
+    return {"began": began, "ended": time.monotonic()}
+
+
+def greet(name: str, *, greeting: str, mark: str = ".") -> str:
+    """A node with arguments of its own."""
+    return f"{greeting} {name}{mark}"
+
+
+def no_json(_: Any) -> Any:
+    """A node whose result is no JSON."""
+    return {"scores": {1, 2}}
