@@ -13,6 +13,7 @@ MONITORING := tests/monitoring $(addprefix --deselect $(LIVE)::,test_an_alert_is
 # What looks at KubeRay's CRDs: their versions, schemas and rules. The other tests only need them to be there.
 STAND_IN := tests/unit/test_kuberay_crds.py tests/unit/test_pods.py tests/contract/test_fuzz.py \
 	$(addprefix tests/control_plane/test_,crd.py doctor.py operator.py preflight.py samples.py without_kuberay.py)
+ALL := tests/apps $(MONITORING) $(FAST) tests/chart tests/control_plane $(FAULTS) tests/e2e
 # Two test processes, because most tests wait for something: the one begins with those on Ray, the other with the fast
 # ones. Tests of one file stay together (tests/conftest.py), and files come in the order that is named.
 PYTEST := $(BIN)/python -m pytest
@@ -24,7 +25,7 @@ HACK := PYTHONPATH=tests $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: images image-operator image-base image-cpu image-gpu sbom release scan kind-up kind-down e2e docs
-.PHONY: help setup quickstart test test-fast test-stand-in lint format verify generate golden freeze-release lock bench bench-apps faults truth prove-changes monitoring-check dashboards control-plane control-plane-binaries clean
+.PHONY: help setup quickstart test test-failed test-fast test-stand-in lint format verify generate golden freeze-release lock bench bench-apps faults truth prove-changes monitoring-check dashboards control-plane control-plane-binaries clean
 
 help: ## Say what there is to make.
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +48,10 @@ quickstart: setup ## Serve the sample on this machine, with tiny random models.
 	$(BIN)/llmpipeline serve -f manifests/samples/quickstart.yaml --tiny-models
 
 test: setup lint verify docs ## Lint, and run every test; those on a cluster where E2E_KUBECONFIG names one.
-	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(PYTEST) $(TWO) tests/apps $(MONITORING) $(FAST) tests/chart tests/control_plane $(FAULTS) tests/e2e
+	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(PYTEST) $(TWO) $(ALL)
+
+test-failed: setup ## Run the tests that failed last, one after another; it fails where three fail again, or none had.
+	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(PYTEST) --last-failed --last-failed-no-failures=none --maxfail=3 $(ALL)
 
 test-stand-in: setup ## Test what looks at KubeRay's CRDs with our stand-in for them: as where they cannot be fetched.
 	KUBERAY_CRDS=tests/support/kuberay/stand_in $(PYTEST) -q $(TWO) $(STAND_IN)

@@ -266,13 +266,17 @@ def _claims(namespace: str) -> Iterator[Manifest]:
 
 
 def _timed(load: Result, at: float) -> Result:
-    """The longest time without an answer before the change, and since; and how long after it requests were lost."""
+    """The longest time without an answer before the change, and since.
+
+    And of the requests that were lost, how long after the change that was, and what the first ones had waited.
+    """
     change = at - load["began"]
     gaps = {int(second): float(gap) for second, gap in load["gaps"].items()}
     return {
         "gap_before": max((gap for second, gap in gaps.items() if 0 < second < int(change)), default=0.0),
         "gap": max((gap for second, gap in gaps.items() if second >= int(change)), default=0.0),
         "lost_at": {str(int(second) - int(change)): lost for second, lost in load["lost_at"].items()},
+        "lost_waited": load["lost_waited_seconds"],
     }
 
 

@@ -4,7 +4,6 @@ import asyncio
 import re
 import sys
 import threading
-import time
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -103,50 +102,52 @@ def test_other_arguments_hold_from_the_next_call_on(step: Made) -> None:
 
 
 def test_a_function_that_is_not_async_leaves_the_event_loop_free(step: Made) -> None:
-    most, now, lock = 0, 0, threading.Lock()
+    """The functions wait for what only the event loop does."""
+    running, most, lock, gate = 0, 0, threading.Lock(), threading.Event()
 
-    def wait(_: Any) -> None:
-        nonlocal most, now
+    def wait(_: Any) -> bool:
+        nonlocal running, most
         with lock:
-            now += 1
-            most = max(most, now)
-        time.sleep(0.1)
+            running += 1
+            most = max(most, running)
+        went = gate.wait(30)
         with lock:
-            now -= 1
+            running -= 1
+        return went
 
-    async def together() -> float:
+    async def together() -> list[Any]:
         made = step(wait, threads=3)
-        began = time.monotonic()
         calls = asyncio.gather(*(made(None) for _ in range(6)))
-        longest = 0.0
-        while not calls.done():
-            before = time.monotonic()
+        while most < 3:
             await asyncio.sleep(0.01)
-            longest = max(longest, time.monotonic() - before)
-        assert time.monotonic() - began >= 0.2  # two rounds of three
-        return longest
+        gate.set()
+        return await calls
 
-    assert asyncio.run(together()) < 0.1
+    assert asyncio.run(together()) == [{"output": True}] * 6
     assert most == 3
 
 
 def test_a_call_that_still_waits_for_a_thread_is_never_made(step: Made) -> None:
     made_calls: list[Any] = []
+    gate = threading.Event()
 
     def note(given: Any) -> None:
         made_calls.append(given)
-        time.sleep(0.1)
+        gate.wait(30)
 
     async def cancel() -> None:
         made = step(note, threads=1)
         first, second = asyncio.create_task(made("first")), asyncio.create_task(made("second"))
-        await asyncio.sleep(0.02)
+        while not made_calls:
+            await asyncio.sleep(0.01)
         second.cancel()
+        await asyncio.wait({second})
+        gate.set()
         await first
-        await asyncio.sleep(0.15)
+        await made("third")
 
     asyncio.run(cancel())
-    assert made_calls == ["first"]
+    assert made_calls == ["first", "third"]
 
 
 def _no_input() -> None:

@@ -5,7 +5,8 @@
 It stops when /tmp/stop is there and AT_LEAST requests are answered. A request is lost where it has no whole answer with
 status 200; none is sent twice. The last line of the output is the result as JSON. In it `gaps` has, for each second
 since `began`, the longest time without an answer that ended in it, and `lost_at` the seconds in which requests were
-lost.
+lost. `lost_waited_seconds` says how long such a request had waited: a connection that is closed while it is idle loses
+a request at once, and a server that dies loses those in work.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ class Result:
         self.began = self._last = time.monotonic()
         self.gaps: dict[int, float] = {}
         self.lost_at: Counter[int] = Counter()
+        self.lost_waited: list[float] = []
         self.answered = 0
         self.lost: Counter[str] = Counter()
         self.messages: Counter[str] = Counter()
@@ -48,10 +50,12 @@ class Result:
         self.gaps[second] = max(self.gaps.get(second, 0.0), now - self._last)
         self._last = now
 
-    def loss(self, kind: str) -> None:
+    def loss(self, kind: str, asked_at: float) -> None:
         """A request without a whole answer."""
+        now = time.monotonic()
         self.lost[kind] += 1
-        self.lost_at[int(time.monotonic() - self.began)] += 1
+        self.lost_at[int(now - self.began)] += 1
+        self.lost_waited.append(round(now - asked_at, 3))
 
     def as_json(self) -> str:
         """One line."""
@@ -69,6 +73,7 @@ class Result:
                 "longest_gap_seconds": round(max(gaps.values()), 2),
                 "gaps": {second: round(gap, 2) for second, gap in gaps.items()},
                 "lost_at": dict(self.lost_at),
+                "lost_waited_seconds": self.lost_waited[:8],
             }
         )
 
@@ -86,9 +91,9 @@ async def client(url: str, given: Any, interval: float, at_least: int, result: R
                     if response.status == 200:
                         result.answer(body)
                     else:
-                        result.loss(f"{response.status} {body[:80]}")
+                        result.loss(f"{response.status} {body[:80]}", began)
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-                result.loss(f"{type(error).__name__}: {error}"[:100])
+                result.loss(f"{type(error).__name__}: {error}"[:100], began)
             took = time.monotonic() - began
             result.slowest = max(result.slowest, took)
             await asyncio.sleep(max(0.0, interval - took))
