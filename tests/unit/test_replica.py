@@ -21,6 +21,8 @@ async def test_however_many_requests_find_the_engine_dead(monkeypatch: pytest.Mo
     server = uvicorn.Server(uvicorn.Config("no:app"))
     for _ in range(100):
         replica.end_soon("the engine has died")
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(10):
+        while not exits:
+            await asyncio.sleep(0.01)
     assert server.should_exit
     assert (len(searches), exits) == (1, [1])
