@@ -31,6 +31,13 @@ def test_the_clocks_of_a_drain_end_one_after_the_other(seconds: int) -> None:
         assert seconds < drain < pod["terminationGracePeriodSeconds"]
 
 
+def test_a_worker_stays_connected_to_the_head_that_it_asks_for_its_drain() -> None:
+    """When a Ray cluster is deleted, the name of its head is gone before its workers have stopped."""
+    for pod in pods(service()):
+        said = {item["name"]: item["value"] for item in pod["containers"][0]["env"]}
+        assert said["RAY_grpc_client_idle_timeout_ms"] == "2147483647"
+
+
 def test_only_the_autoscaler_has_a_token() -> None:
     spec = service()
     mounts = [mount["mountPath"] for mount in spec["rayClusterConfig"]["autoscalerOptions"]["volumeMounts"]]
