@@ -6,9 +6,9 @@ than a replica's own time, and the Pod's grace period is longer than the drain. 
 `Node._drain_node_before_shutdown` and `migrate_replicas_on_draining_nodes` of Ray 2.60.
 
 To mark its node, a worker asks the head, by the name of the head's Service. After 30 minutes without a request its
-connection is closed, and when KubeRay deletes a whole Ray cluster, that name is gone as soon as the Pods are asked to
-stop. A worker that has to connect again then fails, drains nothing, and ends in the middle of its requests (seen on
-kind with KubeRay 1.7 and Ray 2.60). So the connection is never closed.
+connection may be closed, and when KubeRay deletes a whole Ray cluster, that name may be gone as soon as the Pods are
+asked to stop. A worker that has to connect again then fails, drains nothing, and ends in the middle of its requests
+(docs/adr/0028-one-number-for-drains.md). So the connection is never closed.
 
 The head gets as much: Ray Serve's controller, which stops the replicas of a cluster that is deleted, runs there. So it
 is never done early.
