@@ -60,66 +60,46 @@ _SERVERS_OWN: Final[Schema] = {
 
 def crd() -> Schema:
     """The whole manifest, as `kubectl apply` takes it."""
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
-        "spec": {
-            "group": names.GROUP,
-            "names": {
-                "kind": names.KIND,
-                "listKind": f"{names.KIND}List",
-                "plural": names.PLURAL,
-                "singular": names.SINGULAR,
-                "shortNames": [names.SHORT_NAME],
+    version = {
+        "schema": {"openAPIV3Schema": openapi_schema()},
+        "subresources": {
+            "status": {},
+            "scale": {
+                "specReplicasPath": ".spec.scale.replicas",
+                "statusReplicasPath": ".status.scale.replicas",
+                "labelSelectorPath": ".status.scale.selector",
             },
-            "scope": "Namespaced",
-            "versions": [
-                {
-                    "name": names.VERSION,
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": openapi_schema()},
-                    "subresources": {
-                        "status": {},
-                        "scale": {
-                            "specReplicasPath": ".spec.scale.replicas",
-                            "statusReplicasPath": ".status.scale.replicas",
-                            "labelSelectorPath": ".status.scale.selector",
-                        },
-                    },
-                    "additionalPrinterColumns": _COLUMNS,
-                }
-            ],
         },
+        "additionalPrinterColumns": _COLUMNS,
     }
+    return _manifest((names.KIND, names.PLURAL, names.SINGULAR, names.SHORT_NAME), "Namespaced", version)
 
 
 def class_crd() -> Schema:
     """The manifest of the classes."""
+    version = {"schema": {"openAPIV3Schema": class_schema()}, "additionalPrinterColumns": _CLASS_COLUMNS}
+    said = (names.CLASS_KIND, names.CLASS_PLURAL, names.CLASS_SINGULAR, names.CLASS_SHORT_NAME)
+    return _manifest(said, "Cluster", version)
+
+
+def _manifest(said: tuple[str, str, str, str], scope: str, version: Schema) -> Schema:
+    """Of a CRD with one version, and with this kind, plural, singular and short name."""
+    kind, plural, singular, short = said
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names.CLASS_PLURAL}.{names.GROUP}"},
+        "metadata": {"name": f"{plural}.{names.GROUP}"},
         "spec": {
             "group": names.GROUP,
             "names": {
-                "kind": names.CLASS_KIND,
-                "listKind": f"{names.CLASS_KIND}List",
-                "plural": names.CLASS_PLURAL,
-                "singular": names.CLASS_SINGULAR,
-                "shortNames": [names.CLASS_SHORT_NAME],
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": singular,
+                "shortNames": [short],
             },
-            "scope": "Cluster",
-            "versions": [
-                {
-                    "name": names.VERSION,
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": class_schema()},
-                    "additionalPrinterColumns": _CLASS_COLUMNS,
-                }
-            ],
+            "scope": scope,
+            "versions": [{"name": names.VERSION, "served": True, "storage": True, **version}],
         },
     }
 
