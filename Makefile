@@ -50,7 +50,7 @@ quickstart: setup ## Serve the sample on this machine, with tiny random models.
 test: setup lint verify docs ## Lint, and run every test; those on a cluster where E2E_KUBECONFIG names one.
 	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(PYTEST) $(TWO) $(ALL)
 
-test-failed: setup ## Run the tests that failed last, one after another; it fails where three fail again, or none had.
+test-failed: setup ## Run the tests that failed last, one after another; any that fails again, or none to run, is a failure.
 	FAULT_SEEDS=$${FAULT_SEEDS:-1} $(PYTEST) --last-failed --last-failed-no-failures=none --maxfail=3 $(ALL)
 
 test-stand-in: setup ## Test what looks at KubeRay's CRDs with our stand-in for them: as where they cannot be fetched.

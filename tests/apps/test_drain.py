@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from llmpipeline.render.drain import drain_variables
+from support.child_process import Child, free_port
 
 IDLE = "RAY_grpc_client_idle_timeout_ms"
 # What `ray start --block` of a worker does: it connects when it starts, and asks for its drain when it has to stop.
@@ -26,39 +27,31 @@ sys.stdin.readline()
 end = int(time.time() * 1000) + 40_000
 print(gcs.drain_node("ab" * 28, DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION, "", end, timeout=8)[0])
 """
-
-
 HEAD = "head-of-this-test"
 # With a file of its own for the names of hosts, which no other process sees.
 OWN_NAMES = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"')
 
 
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return int(server.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of the GCS of a Ray that runs nothing."""
-    port = free_port()
+    port, directory = free_port(), tmp_path_factory.mktemp("r")
     command = [
         str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}",
         "--node-ip-address=127.0.0.1", "--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats",
         f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}",
-        f"--temp-dir={tmp_path_factory.mktemp('r')}",
+        f"--temp-dir={directory}",
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as ray:
-        try:
-            deadline = time.monotonic() + 120
-            while not _answers(port):
-                assert ray.poll() is None, "ray start failed"
-                assert time.monotonic() < deadline
-                time.sleep(0.5)
-            yield port
-        finally:
-            ray.terminate()
-            ray.wait(60)
+    ray = Child(command, directory / "ray.log")
+    try:
+        deadline = time.monotonic() + 120
+        while not _answers(port):
+            assert ray.exit_code is None, ray.log_tail()
+            assert time.monotonic() < deadline, ray.log_tail()
+            time.sleep(0.5)
+        yield port
+    finally:
+        ray.stop(60)
 
 
 def _answers(port: int) -> bool:

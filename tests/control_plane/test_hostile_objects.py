@@ -32,11 +32,14 @@ def deep(levels: int) -> str:
     return '{"a":' * levels + "1" + "}" * levels
 
 
-# Larger ones cost the API server minutes on two busy cores, and make every later test wait.
+def empty(objects: int) -> str:
+    return json.dumps({"a": [{}] * objects}, separators=(",", ":"))
+
+
 HOSTILE = {
     "deep": deep(900),
-    "deepest": deep(4000),
-    "empty": json.dumps({"a": [{}] * 50_000}, separators=(",", ":")),
+    "deepest": deep(9000),
+    "empty": empty(200_000),
     "large": json.dumps({"a": "x" * 1_400_000}),
     "wide": json.dumps({f"k{number}": {} for number in range(15_000)}),
 }
@@ -47,7 +50,7 @@ def hostile(admin: Admin, control_plane: ControlPlane, namespace: str, operator:
     where = admin.create_namespace(f"{namespace[:50]}-evil")
     made: list[str] = []
     try:
-        for name, fallback in {**HOSTILE, **{f"empty{number}": HOSTILE["empty"] for number in range(3)}}.items():
+        for name, fallback in {**HOSTILE, **{f"empty{number}": empty(50_000) for number in range(3)}}.items():
             made.append(name)
             admin.bytes_of(resource_path(API, PLURAL, where), with_fallback(where, name, fallback))
         yield where

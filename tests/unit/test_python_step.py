@@ -118,7 +118,7 @@ def test_a_function_that_is_not_async_leaves_the_event_loop_free(step: Made) -> 
     async def together() -> list[Any]:
         made = step(wait, threads=3)
         calls = asyncio.gather(*(made(None) for _ in range(6)))
-        while most < 3:
+        while most < 3 and not calls.done():
             await asyncio.sleep(0.01)
         gate.set()
         return await calls
@@ -138,8 +138,9 @@ def test_a_call_that_still_waits_for_a_thread_is_never_made(step: Made) -> None:
     async def cancel() -> None:
         made = step(note, threads=1)
         first, second = asyncio.create_task(made("first")), asyncio.create_task(made("second"))
-        while not made_calls:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while not made_calls:
+                await asyncio.sleep(0.01)
         second.cancel()
         await asyncio.wait({second})
         gate.set()
