@@ -108,6 +108,8 @@ class Reconciling:
     SUSPENDED_BY_OTHER: ClassVar = Reason("SuspendedByOther", "False")
     # Requests move back to the old cluster.
     ROLLING_BACK: ClassVar = Reason("RollingBack", "True")
+    # Apps run, and the Gateway of incremental upgrades takes no requests yet.
+    GATEWAY_NOT_READY: ClassVar = Reason("GatewayNotReady", "True")
     # Nothing moves until somebody acts: see the condition `Stalled`.
     STALLED: ClassVar = Reason("Stalled", "False")
 
@@ -143,6 +145,8 @@ class Available:
     APPS_DEPLOYING: ClassVar = Reason("AppsDeploying", "Unknown")
     APPS_FAILED: ClassVar = Reason("AppsFailed", "False")
     NO_ENDPOINTS: ClassVar = Reason("NoEndpoints", "False")
+    # Pods take requests, and the Gateway of incremental upgrades, through which alone they come, does not.
+    GATEWAY_NOT_READY: ClassVar = Reason("GatewayNotReady", "False")
     # Ray Pods cannot be created, do not start or end: an image, a quota, a missing Secret, memory.
     PODS_FAILING: ClassVar = Reason("PodsFailing", "False")
     # Ray Pods wait for a node that can run them.

@@ -28,6 +28,9 @@ RAY_SERVICE_PLURAL: Final = "rayservices"
 RAY_CLUSTER_KIND: Final = "RayCluster"
 RAY_CLUSTER_PLURAL: Final = "rayclusters"
 POD_KIND: Final = "Pod"
+GATEWAY_VERSION: Final = "gateway.networking.k8s.io/v1"
+GATEWAY_KIND: Final = "Gateway"
+ROUTE_KIND: Final = "HTTPRoute"
 
 # An object of Kubernetes as JSON has it.
 Manifest = dict[str, Any]
@@ -37,7 +40,7 @@ COMPANIONS: Final = (
     ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     ("networking.k8s.io/v1", "Ingress", "ingresses"),
-    ("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes"),
+    (GATEWAY_VERSION, ROUTE_KIND, "httproutes"),
     ("monitoring.coreos.com/v1", "PodMonitor", "podmonitors"),
     ("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules"),
 )

@@ -18,6 +18,7 @@ from llmpipeline.api.status import Status
 from llmpipeline.classes.choose import NONE, Classes
 from llmpipeline.conditions import TYPES, Applied, Reason, Verdict, reasons
 from llmpipeline.desired import Rejected
+from llmpipeline.kuberay.gateway import GatewaySeen
 from llmpipeline.kuberay.pods import Cause, PodsSeen
 from llmpipeline.kuberay.service import observe
 from llmpipeline.status.judge import judge, with_defect
@@ -87,6 +88,7 @@ def live(
     apps: Document = HELLO,
     pods: Cause | None = None,
     is_short: bool = False,
+    gateway: GatewaySeen | None = None,
     before: Document | None = None,
     classes: Classes = NONE,
     **spec: Any,
@@ -96,7 +98,7 @@ def live(
     wanted = desired.compile(document, classes=classes)
     verdict = Verdict(Applied.NOT_ACCEPTED, "Not sent.") if isinstance(wanted, Rejected) else applied
     seen = PodsSeen(2, 1, 0, (pods,)) if pods else None
-    observed = replace(observe(rayservice), pods=seen, is_short=is_short) if rayservice else None
+    observed = replace(observe(rayservice), pods=seen, is_short=is_short, gateway=gateway) if rayservice else None
     return with_status(document, judge(Situation(wanted, verdict, observed), Status.of(before or {}), NOW))
 
 
@@ -207,6 +209,7 @@ CASES = [
         "rolling back", live(service(True, also="RollbackInProgress", active=RUNNING, pending={})),
         IN_PROGRESS, PROGRESSING,
     ),
+    Case("no Gateway yet", live(SERVING, gateway=GatewaySeen(fault="not Programmed")), IN_PROGRESS, PROGRESSING),
     # Running, but not well.
     Case("failed for good in place", live(service(True, active=FAILED)), FAILS, DEGRADED),
     Case("failed for good in place, and the old replicas answer", live(service(True, active=HALTED)), FAILS, DEGRADED),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from llmpipeline.effect import Kind, cluster_spec_for_hash, differences, effect_of, is_new_cluster
+from llmpipeline.kuberay.conventions import INCREMENTAL
 from support.kuberay.rayservices import (
     TOLERATION,
     Change,
@@ -266,12 +267,29 @@ def test_gpus(changed: list[Change], before: tuple[int, int], after: tuple[int, 
 
 def test_an_incremental_upgrade_starts_with_the_fewest_pods() -> None:
     options = {"maxSurgePercent": 20, "stepSizePercent": 10, "intervalSeconds": 30, "gatewayClassName": "istio"}
-    strategy = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": options}
+    strategy = {"type": INCREMENTAL, "clusterUpgradeOptions": options}
     new = edited(of_container("image", "other"), of_group("replicas", 2), of_spec("upgradeStrategy", strategy))
     effect = effect_of(rayservice(upgradeStrategy=strategy), new)
     assert (effect.kind, effect.gpus_more) == ("NewCluster", 2)
     assert "20 % at a time" in effect.message
     assert "10 % every 30 s, so in at least 300 s" in effect.message
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("", INCREMENTAL, "Send requests to the Gateway {}-gateway from now on: a Service {}-serve-svc that is there"),
+        (INCREMENTAL, "", "Send requests to the Service {}-serve-svc from now on: a Gateway {}-gateway that is there"),
+    ],
+)
+def test_another_strategy_moves_where_requests_go(before: str, after: str, says: str) -> None:
+    """KubeRay keeps the Service of one strategy, or the Gateway of the other, at the Ray cluster that runs now."""
+    old, new = (rayservice(upgradeStrategy={"type": it}) if it else rayservice() for it in (before, after))
+    effect = effect_of(old, new)
+    name = old["metadata"]["name"]
+    assert effect.kind == "InPlace"
+    assert says.format(name, name) in effect.message
+    assert "answers no more when the next update deletes that" in effect.message
 
 
 def test_the_fields_are_the_rayservices_and_apps_go_by_name() -> None:

@@ -174,6 +174,15 @@ def test_warnings_are_asked_for_where_a_pod_says_nothing() -> None:
     assert pods_seen([creating], {"small-0": [over]}).causes == (), "it has a node now"
 
 
+@pytest.mark.parametrize(("count", "failing"), [(None, False), ("99", False), (1, False), (11, False), (12, True)])
+def test_a_head_that_starts_is_not_ready_for_a_minute(count: Any, failing: bool) -> None:
+    head = pod("", 0, phase="Running", conditions=[SCHEDULED, {"type": "Ready", "status": "False"}],
+               containerStatuses=[container(state={"running": {}})])  # fmt: skip
+    assert pods_seen([head], {}).silent == "-0"
+    probe = {"reason": "Unhealthy", "message": "Readiness probe failed: connection refused", "count": count}
+    assert bool(pods_seen([head], {"-0": [probe]}).causes) is failing
+
+
 @pytest.mark.parametrize(
     ("group", "short"),
     [

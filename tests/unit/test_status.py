@@ -10,6 +10,8 @@ from llmpipeline import desired
 from llmpipeline.api.status import Condition, LastEdit, Status
 from llmpipeline.conditions import Applied, Verdict
 from llmpipeline.desired import Rejected
+from llmpipeline.kuberay.conventions import INCREMENTAL
+from llmpipeline.kuberay.gateway import GatewaySeen
 from llmpipeline.kuberay.service import Observed, head_fault_of, observe, refusal_of
 from llmpipeline.kuberay.text import last_line
 from llmpipeline.names import FIELD_MANAGER
@@ -53,6 +55,15 @@ def service(
     for side, apps in sides.items():
         status[f"{side}ServiceStatus"] = {"rayClusterName": f"{side}-1", "applicationStatuses": apps}
     return {"metadata": {"generation": 1, "resourceVersion": "1"}, "status": status}
+
+
+def behind(gateway: GatewaySeen | None, percent: int | None = None, **sides: Any) -> Observed:
+    """A RayService with incremental upgrades."""
+    found = service(True, upgrading=percent is not None, **sides)
+    found["spec"] = {"upgradeStrategy": {"type": INCREMENTAL}}
+    if percent is not None:
+        found["status"]["pendingServiceStatus"]["trafficRoutedPercent"] = percent
+    return replace(observe(found), gateway=gateway)
 
 
 def verdicts(rayservice: dict[str, Any] | None, applied: Verdict = APPLIED) -> dict[str, tuple[str, str]]:
@@ -173,6 +184,48 @@ def test_conditions_of_what_kuberay_reports(
     found = verdicts(rayservice)
     said = tuple(found[kind] for kind in ("Stalled", "Reconciling", "Available", "Ready"))
     assert said == (stalled, reconciling, available, ready)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "url", "routed"),
+    [
+        (GatewaySeen("gw.example.com"), "http://gw.example.com", "http://gw.example.com/hello"),
+        (GatewaySeen("[fd00::1]"), "http://[fd00::1]", "http://[fd00::1]/hello"),
+        (GatewaySeen(), None, None),  # its controller writes no address
+        (None, None, None),  # the operator may not read it
+    ],
+)
+def test_with_incremental_upgrades_a_pipeline_answers_at_its_gateway(
+    gateway: GatewaySeen | None, url: str | None, routed: str | None
+) -> None:
+    """KubeRay makes no Service for the whole then: its name leads nowhere."""
+    status = status_of(behind(gateway, active=RUNNING))
+    assert (status.url, status.apps[0].url) == (url, routed)
+    assert condition(status, "Ready").status == "True"
+
+
+def test_a_gateway_that_takes_no_requests_is_not_available() -> None:
+    """KubeRay says that the service is ready: it looks at endpoints alone."""
+    status = status_of(
+        behind(GatewaySeen(fault="the Gateway a-gateway is not Programmed: no such class"), active=RUNNING)
+    )
+    said = {item.type: (item.status, item.reason) for item in status.conditions}
+    assert said["Reconciling"] == ("True", "GatewayNotReady")
+    assert said["Available"] == said["Ready"] == ("False", "GatewayNotReady")
+    assert condition(status, "Ready").message == "The Gateway a-gateway is not Programmed: no such class."
+
+
+@pytest.mark.parametrize(
+    ("percent", "says"),
+    [
+        (0, "The new cluster pending-1 is starting; until it runs, active-1 serves."),
+        (30, "The new cluster pending-1 takes 30 % of the requests; active-1 takes the rest."),
+    ],
+)
+def test_an_incremental_upgrade_says_how_far_it_is(percent: int, says: str) -> None:
+    status = status_of(behind(GatewaySeen("gw"), percent, active=RUNNING, pending=RUNNING))
+    assert condition(status, "Reconciling").message.startswith(says)
+    assert condition(status, "Available").status == "True"
 
 
 def test_no_rayservice_is_not_ready_for_the_reason_that_it_was_not_applied() -> None:

@@ -59,7 +59,7 @@ class AppStatus(_Said):
         default=None, description="How often it has failed after it ran, until it has run for ten minutes."
     )
     last_failure: FailureStatus | None = Field(default=None, description="The last of these failures.")
-    url: _SHORT | None = Field(default=None, description="Where it answers inside the cluster.")
+    url: _SHORT | None = Field(default=None, description="Where it answers.")
     deployments: tuple[DeploymentStatus, ...] = named_list("Its deployments.", most=256)
 
 
@@ -118,7 +118,10 @@ class Status(_Said):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     stage: StageStatus | None = Field(default=None, description="Where a start is; nothing if nothing starts.")
-    url: _SHORT | None = Field(default=None, description="Where the pipeline answers inside the cluster.")
+    url: _SHORT | None = Field(
+        default=None,
+        description="Where the pipeline answers inside the cluster, or with incremental upgrades at its Gateway.",
+    )
     ready_apps: _SHORT | None = Field(default=None, description="Number of running apps and of all apps, like 2/3.")
     gpus: GpuCount | None = Field(default=None, description="How many GPUs the pipeline uses.")
     apps: tuple[AppStatus, ...] = named_list("Each app.", most=32)

@@ -1,4 +1,4 @@
-"""What became of a pipeline: its RayService, and if something is awaited or fails, its RayCluster and Pods."""
+"""What became of a pipeline: its RayService, its Gateway, and if something is awaited or fails its cluster and Pods."""
 
 from dataclasses import replace
 from typing import Final
@@ -6,9 +6,10 @@ from typing import Final
 from llmpipeline.cluster.client import Cluster
 from llmpipeline.cluster.errors import RequestRejected
 from llmpipeline.cluster.ownership import belongs_to, own_raycluster
+from llmpipeline.kuberay.gateway import GatewaySeen, gateway_name, gateway_seen, route_name
 from llmpipeline.kuberay.pods import PodsSeen, pods_seen
 from llmpipeline.kuberay.service import SUSPENSION, Observed, head_fault_of, observe, refusal_of
-from llmpipeline.names import Key, Manifest
+from llmpipeline.names import GATEWAY_KIND, ROUTE_KIND, Key, Manifest
 
 _FORBIDDEN: Final = 403
 # Pods that are read of one Ray cluster, with those of strangers that wear its label. What keeps more than these from
@@ -18,7 +19,7 @@ _MOST_EVENTS: Final = 100
 
 
 async def look(cluster: Cluster, service: Manifest, *, was_ready: bool) -> Observed:
-    """The RayService, and what its RayCluster and Pods say if something is awaited or fails.
+    """The RayService, the Gateway that it has, and what its RayCluster and Pods say if something is awaited or fails.
 
     Args:
         cluster: The cluster.
@@ -26,6 +27,8 @@ async def look(cluster: Cluster, service: Manifest, *, was_ready: bool) -> Obser
         was_ready: The pipeline was ready before. If it was not, it gets ready only with all Pods that it should have.
     """
     observed = observe(service)
+    if observed.is_incremental and observed.ready:
+        observed = replace(observed, gateway=await _gateway(cluster, service))
     name = observed.looked_at or ("" if was_ready or observed.reason in SUSPENSION else observed.active_cluster)
     if not name:
         return observed
@@ -50,6 +53,19 @@ async def look(cluster: Cluster, service: Manifest, *, was_ready: bool) -> Obser
     # What else other Pods say is of no interest while every app runs.
     is_short = are_all and pods.is_short_of(raycluster)
     return replace(observed, fault=refusal, pods=pods, is_short=True) if is_short else observed
+
+
+async def _gateway(cluster: Cluster, service: Manifest) -> GatewaySeen | None:
+    """The Gateway of an incremental upgrade; None if it may not be read."""
+    namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+    try:
+        gateway = await cluster.read(GATEWAY_KIND, Key(namespace, gateway_name(name)))
+        route = await cluster.read(ROUTE_KIND, Key(namespace, route_name(name))) if gateway else None
+    except RequestRejected as rejected:
+        if rejected.status != _FORBIDDEN:
+            raise
+        return None
+    return gateway_seen(service, gateway, route)
 
 
 async def _pods(cluster: Cluster, raycluster: Manifest) -> tuple[PodsSeen, bool]:

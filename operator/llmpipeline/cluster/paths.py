@@ -13,6 +13,7 @@ _KINDS: Final = {
     names.RAY_CLUSTER_KIND: (names.RAY_API_VERSION, names.RAY_CLUSTER_PLURAL),
     names.RAY_SERVICE_KIND: (names.RAY_API_VERSION, names.RAY_SERVICE_PLURAL),
     names.POD_KIND: ("v1", "pods"),
+    names.GATEWAY_KIND: (names.GATEWAY_VERSION, "gateways"),
     "Event": ("events.k8s.io/v1", "events"),
     "Lease": ("coordination.k8s.io/v1", "leases"),
     **{kind: (api_version, plural) for api_version, kind, plural in names.COMPANIONS},

@@ -312,4 +312,6 @@ def _wait(observed: Observed, status: Status) -> float | None:
     """Seconds until a pipeline is looked at again, though nothing is heard of it; None if that is not necessary."""
     if observed.looked_at or observed.is_short:
         return _LOOK_AGAIN_SOON if observed.pods is None or observed.pods.silent else _LOOK_AGAIN
+    if observed.gateway_fault:
+        return _LOOK_AGAIN_SOON
     return _LOOK_AGAIN if any(app.last_failure for app in status.apps) else None

@@ -11,7 +11,8 @@ from llmpipeline.effect.outcome import DELETION_DELAY, Effect, Kind
 from llmpipeline.effect.serve_config import at_start, parsed, what_serve_does
 from llmpipeline.effect.suspension import created, held, is_suspended, suspension
 from llmpipeline.kuberay.cluster_spec import appended_groups, gpus, is_new_cluster, normal_cluster
-from llmpipeline.kuberay.conventions import INCREMENTAL, NO_UPGRADE
+from llmpipeline.kuberay.conventions import INCREMENTAL, NO_UPGRADE, serve_service
+from llmpipeline.kuberay.gateway import gateway_name
 from llmpipeline.kuberay.normal_form import normal_form
 from llmpipeline.kuberay.service import observe
 from llmpipeline.kuberay.suspension import suspended_by, without_foreign_suspension
@@ -218,19 +219,33 @@ def _of_service(old: Manifest, new: Manifest) -> Iterator[_Part]:
         verb = "removes the head Pod from" if after.get("excludeHeadPodFromServeSvc") else "adds the head Pod to"
         yield _Part("InPlace", f"KubeRay {verb} the serving Service at once; no Pod restarts.")
     if before.get("upgradeStrategy") != after.get("upgradeStrategy"):
-        yield _Part("InPlace", _about_strategy(before.get("upgradeStrategy", {}), after.get("upgradeStrategy", {})))
+        yield _Part(
+            "InPlace", _about_strategy(before.get("upgradeStrategy", {}), after.get("upgradeStrategy", {}), new)
+        )
     # KubeRay writes the Service only when it points it to another Ray cluster.
     if before.get("serveService") != after.get("serveService"):
         yield _Part("Ignored", _about_waiting(["spec.serveService"]))
 
 
-def _about_strategy(before: dict[str, Any], after: dict[str, Any]) -> str:
+def _about_strategy(before: dict[str, Any], after: dict[str, Any], new: Manifest) -> str:
     text = "The upgrade strategy applies from the next update on."
+    name = new["metadata"]["name"]
+    gateway, service = f"Gateway {gateway_name(name)}", f"Service {serve_service(name)}"
     if before.get("type") == NO_UPGRADE != after.get("type"):
         text = "Changes of the Ray cluster that waited under the upgrade strategy None now create a new one."
     if after.get("type") == INCREMENTAL != before.get("type"):
-        text += " KubeRay creates a Gateway and an HTTPRoute at once."
+        text += f" KubeRay creates the {gateway} and its HTTPRoute at once. {_moved(gateway, service)}"
+    if before.get("type") == INCREMENTAL != after.get("type"):
+        text += f" KubeRay creates the {service} at once. {_moved(service, gateway)}"
     return text
+
+
+def _moved(to: str, left: str) -> str:
+    """KubeRay 1.7.0 leaves what the other strategy made as it is, and looks at it no more."""
+    return (
+        f"Send requests to the {to} from now on: a {left} that is there stays at the present Ray cluster, and answers "
+        "no more when the next update deletes that."
+    )
 
 
 def _of_metadata(old: Manifest, new: Manifest) -> Iterator[_Part]:

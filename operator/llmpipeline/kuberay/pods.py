@@ -6,10 +6,11 @@ A worker Pod that runs and is not ready is no fault: without a replica its readi
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from llmpipeline.kuberay.conventions import GCS_CONTAINER, LABEL_GROUP, LABEL_NODE_TYPE
 from llmpipeline.kuberay.text import last_words, plain
+from llmpipeline.kuberay.untrusted import dict_of, dicts_of
 from llmpipeline.names import Manifest
 
 # Of a container that only has not started yet.
@@ -21,6 +22,9 @@ _PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _NO_HEAD: Final = f"{GCS_CONTAINER} ended"
 # Warnings about a Pod without a node, which stay for an hour after it has got one.
 _OVER: Final = frozenset({"FailedScheduling"})
+# KubeRay's probes fail every 5 s while a container starts, and end it after 10 minutes. Fewer failures are usual.
+_PROBE: Final = "Unhealthy"
+_PATIENCE: Final = 12
 _LONGEST: Final = 600
 _MOST_CAUSES: Final = 8
 
@@ -59,7 +63,7 @@ class PodsSeen:
 
     def is_short_of(self, raycluster: Manifest) -> bool:
         """Whether a worker group has fewer running Pods than its minimum."""
-        groups = _dicts(_dict(raycluster.get("spec")).get("workerGroupSpecs"))
+        groups = dicts_of(dict_of(raycluster.get("spec")).get("workerGroupSpecs"))
         return any(self.running_in.get(str(it.get("groupName")), 0) < _minimum(it) for it in groups)
 
     @property
@@ -166,7 +170,7 @@ def _said(reason: object, message: object) -> _Problem:
 def _container(pod: Manifest) -> _Problem | None:
     status = _status(pod)
     for statuses in ("initContainerStatuses", "containerStatuses"):
-        for container in _dicts(status.get(statuses)):
+        for container in dicts_of(status.get(statuses)):
             problem = _container_problem(container)
             if problem:
                 return problem
@@ -175,10 +179,10 @@ def _container(pod: Manifest) -> _Problem | None:
 
 def _container_problem(container: Manifest) -> _Problem | None:
     """Why it does not start, or why it ended; nothing if it works, whatever it did before."""
-    name, state = plain(container.get("name"), 64), _dict(container.get("state"))
-    waiting, ended = _dict(state.get("waiting")), _dict(state.get("terminated"))
+    name, state = plain(container.get("name"), 64), dict_of(container.get("state"))
+    waiting, ended = dict_of(state.get("waiting")), dict_of(state.get("terminated"))
     reason = plain(waiting.get("reason"), 64)
-    before = _dict(_dict(container.get("lastState")).get("terminated"))
+    before = dict_of(dict_of(container.get("lastState")).get("terminated"))
     if reason and reason not in _STARTING | {_BACK_OFF}:
         said = _said(reason, waiting.get("message"))
         kind = "pull" if reason in _PULL else said.kind
@@ -206,64 +210,62 @@ def _end(terminated: Manifest) -> str:
 
 def _lost(pod: Manifest) -> _Problem | None:
     """Its containers were ready when its node was last heard of, and Kubernetes says that the Pod is not."""
-    containers = _dicts(_status(pod).get("containerStatuses"))
+    containers = dicts_of(_status(pod).get("containerStatuses"))
     is_ready = _condition(pod, "Ready").get("status") != "False"
     if is_ready or not containers or not all(it.get("ready") is True for it in containers):
         return None
-    if _dict(pod.get("spec")).get("readinessGates"):
+    if dict_of(pod.get("spec")).get("readinessGates"):
         return None
-    node = plain(_dict(pod.get("spec")).get("nodeName"), 253)
+    node = plain(dict_of(pod.get("spec")).get("nodeName"), 253)
     return _Problem("NodeLost", False, f"node {node} does not report any more")
 
 
 def _warned(events: Sequence[Manifest]) -> _Problem | None:
     """The newest warning about a Pod whose status says nothing: a volume that cannot be mounted, a failing probe."""
-    current = [it for it in events if it.get("reason") not in _OVER]
+    current = [it for it in events if it.get("reason") not in _OVER and not _is_early(it)]
     newest = max(current, key=lambda it: str(it.get("lastTimestamp") or it.get("eventTime") or ""), default=None)
     return _said(newest.get("reason"), newest.get("message")) if newest else None
+
+
+def _is_early(event: Manifest) -> bool:
+    """Whether it is a probe that has not failed often yet."""
+    count = event.get("count")
+    return event.get("reason") == _PROBE and (count if isinstance(count, int) else 1) < _PATIENCE
 
 
 def _is_silent(pod: Manifest) -> bool:
     """Whether it has a node, and does not run; or is a head that runs and is not ready."""
     if _condition(pod, "PodScheduled").get("status") != "True":
         return False
-    if any("running" in _dict(it.get("state")) for it in _dicts(_status(pod).get("initContainerStatuses"))):
+    if any("running" in dict_of(it.get("state")) for it in dicts_of(_status(pod).get("initContainerStatuses"))):
         return False  # it is at work: a worker waits for the head in one of them
     return not _runs(pod) or (not _group(pod) and _condition(pod, "Ready").get("status") == "False")
 
 
 def _runs(pod: Manifest) -> bool:
-    containers = _dicts(_status(pod).get("containerStatuses"))
-    return bool(containers) and all("running" in _dict(it.get("state")) for it in containers)
+    containers = dicts_of(_status(pod).get("containerStatuses"))
+    return bool(containers) and all("running" in dict_of(it.get("state")) for it in containers)
 
 
 def _is_over(pod: Manifest) -> bool:
     """Whether it is being deleted, and not because of a disruption."""
-    deleted = "deletionTimestamp" in _dict(pod.get("metadata"))
+    deleted = "deletionTimestamp" in dict_of(pod.get("metadata"))
     return deleted and _condition(pod, "DisruptionTarget").get("status") != "True"
 
 
 def _group(pod: Manifest) -> str:
     """The worker group's name; empty for the head."""
-    labels = _dict(_dict(pod.get("metadata")).get("labels"))
+    labels = dict_of(dict_of(pod.get("metadata")).get("labels"))
     return "" if labels.get(LABEL_NODE_TYPE) == "head" else plain(labels.get(LABEL_GROUP), 64) or "?"
 
 
 def _uid(pod: Manifest) -> str:
-    return str(_dict(pod.get("metadata")).get("uid", ""))
+    return str(dict_of(pod.get("metadata")).get("uid", ""))
 
 
 def _status(pod: Manifest) -> Manifest:
-    return _dict(pod.get("status"))
+    return dict_of(pod.get("status"))
 
 
 def _condition(pod: Manifest, kind: str) -> Manifest:
-    return next((it for it in _dicts(_status(pod).get("conditions")) if it.get("type") == kind), {})
-
-
-def _dict(value: Any) -> Manifest:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> list[Manifest]:
-    return [it for it in value if isinstance(it, dict)] if isinstance(value, list) else []
+    return next((it for it in dicts_of(_status(pod).get("conditions")) if it.get("type") == kind), {})

@@ -8,9 +8,12 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llmpipeline.kuberay.conventions import INCREMENTAL
+from llmpipeline.kuberay.gateway import GatewaySeen
 from llmpipeline.kuberay.pods import Cause, PodsSeen
 from llmpipeline.kuberay.suspension import suspended_by
 from llmpipeline.kuberay.text import last_line, plain
+from llmpipeline.kuberay.untrusted import dict_of
 from llmpipeline.names import FIELD_MANAGER
 
 RUNNING: Final = "RUNNING"
@@ -77,6 +80,9 @@ class Observed:
         are_pods_hidden: The operator may not read Pods.
         is_short: A worker group has fewer running Pods than its minimum, though every app runs.
         routes: The route of every app, by name, as its Serve config has them.
+        is_incremental: Upgrades move requests step by step, so they come through a Gateway and not through a Service.
+        gateway: That Gateway; None if it was not looked at.
+        pending_percent: The part of the requests that the cluster that comes up takes; None if KubeRay does not say.
         rolling_back: An incremental upgrade is being taken back.
         suspended_by: Who suspends it, if it is not this operator: Kueue or a field manager.
         updated_at: When KubeRay last changed the status, as RFC 3339; empty if it does not say.
@@ -93,6 +99,9 @@ class Observed:
     active: dict[str, AppState]
     pending: dict[str, AppState]
     routes: dict[str, str]
+    is_incremental: bool = False
+    gateway: GatewaySeen | None = None
+    pending_percent: int | None = None
     rolling_back: bool = False
     suspended_by: str = ""
     updated_at: str = ""
@@ -111,6 +120,11 @@ class Observed:
     def is_waiting(self) -> bool:
         """Whether Pods wait for a node."""
         return any(cause.waits for cause in self._causes)
+
+    @property
+    def gateway_fault(self) -> str:
+        """Why the Gateway takes no requests, though Pods do; empty if nothing is known against it."""
+        return self.gateway.fault if self.gateway and self.ready else ""
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -159,6 +173,8 @@ def observe(rayservice: dict[str, Any]) -> Observed:
         active=_applications(active),
         pending=_applications(pending),
         routes=_routes(rayservice),
+        is_incremental=dict_of(rayservice.get("spec", {}).get("upgradeStrategy")).get("type") == INCREMENTAL,
+        pending_percent=pending.get("trafficRoutedPercent"),
         rolling_back=conditions.get("RollbackInProgress", {}).get("status") == "True",
         suspended_by=suspended_by(rayservice),
         updated_at=str(status.get("lastUpdateTime") or ""),

@@ -85,7 +85,7 @@ def _http_route(pipeline: LLMPipeline) -> Manifest:
     if route.hostnames:
         spec["hostnames"] = list(route.hostnames)
     spec["rules"] = [{"backendRefs": [{"name": serve_service(pipeline.metadata.name), "port": names.SERVE_PORT}]}]
-    return _manifest("gateway.networking.k8s.io/v1", "HTTPRoute", pipeline, spec)
+    return _manifest(names.GATEWAY_VERSION, names.ROUTE_KIND, pipeline, spec)
 
 
 def _parent(gateway: Gateway) -> Manifest:

@@ -3,7 +3,7 @@
 from llmpipeline.conditions import Available, Verdict
 from llmpipeline.kuberay.service import RUNNING, SUSPENSION, AppState, Observed
 from llmpipeline.status.situation import Chain, Situation, of_service
-from llmpipeline.status.words import failures, fault, suspension
+from llmpipeline.status.words import failures, fault, gateway_fault, suspension
 
 
 def not_applied(situation: Situation) -> Verdict | None:
@@ -53,6 +53,13 @@ def pods_pending(_: Situation, observed: Observed) -> Verdict | None:
 def no_endpoints(_: Situation, observed: Observed) -> Verdict | None:
     """Nothing is known to be wrong yet."""
     return None if observed.ready else Verdict(Available.NO_ENDPOINTS, "No Pod takes requests yet.")
+
+
+@of_service
+def gateway_not_ready(_: Situation, observed: Observed) -> Verdict | None:
+    """Pods take requests, and nobody brings them any."""
+    text = gateway_fault(observed)
+    return Verdict(Available.GATEWAY_NOT_READY, f"No request comes in. {text}") if text else None
 
 
 @of_service
@@ -109,7 +116,7 @@ def running(_: Situation, __: Observed) -> Verdict:
     return Verdict(Available.APPS_RUNNING, "Every app runs.")
 
 
-# From `serving_old_cluster` on, Pods take requests.
+# From `gateway_not_ready` on, Pods take requests.
 AVAILABLE: Chain = (
     not_applied,
     suspended_by_other,
@@ -118,6 +125,7 @@ AVAILABLE: Chain = (
     pods_failing,
     pods_pending,
     no_endpoints,
+    gateway_not_ready,
     serving_old_cluster,
     failed,
     no_app_known,

@@ -4,6 +4,7 @@ import json
 from typing import Final
 
 from llmpipeline import names
+from llmpipeline.api.pipeline import Metadata
 from llmpipeline.api.status import (
     AppStatus,
     Condition,
@@ -59,7 +60,7 @@ def judge(situation: Situation, previous: Status, now: str) -> Status:
                 for kind, verdict in verdicts.items()
             ),
             stage=stage_of(verdicts[Reconciling.TYPE], observed, previous, now),
-            url=_url(situation) if observed and observed.ready else None,
+            url=_url(situation.desired.metadata, observed) or None,
             ready_apps=f"{sum(app.state == RUNNING for app in apps)}/{len(apps)}",
             gpus=GpuCount(requested=plan.gpus.minimum, maximum=plan.gpus.maximum) if plan else None,
             apps=apps,
@@ -86,9 +87,12 @@ def _ray_service(situation: Situation, observed: Observed) -> RayServiceStatus:
     )
 
 
-def _url(situation: Situation) -> str:
-    """Where the pipeline answers inside the cluster."""
-    metadata = situation.desired.metadata
+def _url(metadata: Metadata, observed: Observed | None) -> str:
+    """Where the pipeline answers: inside the cluster, or at its Gateway. Empty if it does not, or that is not known."""
+    if not (observed and observed.ready):
+        return ""
+    if observed.is_incremental:
+        return f"http://{observed.gateway.host}" if observed.gateway and observed.gateway.host else ""
     return f"http://{serve_service(metadata.name)}.{metadata.namespace}.svc:{names.SERVE_PORT}"
 
 
@@ -96,12 +100,12 @@ def _apps(situation: Situation, previous: Status, now: str) -> tuple[AppStatus, 
     observed = situation.observed
     is_same = previous.observed_generation == situation.desired.metadata.generation
     before = {app.name: app for app in previous.apps} if is_same else {}
-    is_answered = observed is not None and observed.ready
+    url = _url(situation.desired.metadata, observed)
     return tuple(
         app_status(
             name,
             (observed.active.get(name) or observed.pending.get(name)) if observed else None,
-            f"{_url(situation)}{'' if route == '/' else route}" if is_answered else None,
+            f"{url}{'' if route == '/' else route}" if url else None,
             before.get(name),
             now,
         )

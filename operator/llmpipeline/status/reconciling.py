@@ -7,7 +7,7 @@ from llmpipeline.kuberay.service import FAILED, RUNNING, SUSPENDED, SUSPENDING, 
 from llmpipeline.status.situation import Chain, Situation, first, of_service
 from llmpipeline.status.stalled import STALLED
 from llmpipeline.status.times import seconds_between
-from llmpipeline.status.words import pods, states, suspension
+from llmpipeline.status.words import gateway_fault, pods, states, suspension
 
 # Three looks of KubeRay.
 QUIET_SECONDS: Final = 6.0
@@ -79,9 +79,10 @@ def upgrading(_: Situation, observed: Observed) -> Verdict | None:
     """A second Ray cluster is starting."""
     if not observed.upgrading:
         return None
-    message = (
-        f"The new cluster {observed.pending_cluster} is starting; until it runs, {observed.active_cluster} serves."
-    )
+    new, old, percent = observed.pending_cluster, observed.active_cluster, observed.pending_percent
+    message = f"The new cluster {new} is starting; until it runs, {old} serves."
+    if percent:
+        message = f"The new cluster {new} takes {percent} % of the requests; {old} takes the rest."
     return Verdict(Reconciling.UPGRADING, f"{message}{pods(observed)}{states(observed.pending)}")
 
 
@@ -92,6 +93,13 @@ def initializing(_: Situation, observed: Observed) -> Verdict | None:
         return None
     message = f"The Ray cluster is starting.{pods(observed)}{states(observed.newest)}"
     return Verdict(Reconciling.INITIALIZING, message)
+
+
+@of_service
+def gateway_not_ready(_: Situation, observed: Observed) -> Verdict | None:
+    """Nothing else is in progress, and KubeRay or the Gateway's controller has work to do."""
+    text = gateway_fault(observed)
+    return Verdict(Reconciling.GATEWAY_NOT_READY, text) if text else None
 
 
 @of_service
@@ -152,6 +160,7 @@ RECONCILING: Chain = (
     rolling_back,
     upgrading,
     initializing,
+    gateway_not_ready,
     deploying,
     pods_starting,
     report_is_fresh,

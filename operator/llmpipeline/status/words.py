@@ -38,6 +38,12 @@ def suspension(observed: Observed) -> str:
     return f"{who} suspends the RayService, and not spec.suspend: nothing runs until {who} ends that."
 
 
+def gateway_fault(observed: Observed) -> str:
+    """Why the Gateway of incremental upgrades takes no requests, as a sentence; empty if it does, or is not known."""
+    text = observed.gateway_fault
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
 def fault(observed: Observed) -> str:
     """Why Pods do not work, in sentences; empty if nothing is known against them."""
     return " ".join(_faults(observed))
