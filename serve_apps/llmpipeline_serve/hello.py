@@ -23,8 +23,14 @@ class Hello:
         """Take another message while running; Serve calls it with the `user_config`, and before the first request."""
         self._settings = HelloSettings.model_validate(user_config)
 
-    async def __call__(self, _request: Request) -> dict[str, str]:
-        """Answer one HTTP request; Serve turns the result into JSON."""
+    async def __call__(self, request: Request) -> dict[str, str]:
+        """Answer one HTTP request; Serve turns the result into JSON.
+
+        The body says nothing, and is read all the same: Traefik, like other proxies in Go, cuts an answer that comes
+        before it has sent the whole request.
+        """
+        async for _ in request.stream():
+            pass
         context = serve.get_replica_context()
         return {
             "message": self._settings.message,

@@ -1,6 +1,8 @@
 """The quickstart on real Ray and real vLLM, on the CPU: the runner as a person starts, asks and stops it."""
 
 import json
+import select
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -74,6 +76,17 @@ def test_hello(quickstart: Runner) -> None:
     answer = get(f"{quickstart.url}/hello")
     assert answer.pop("replica")
     assert answer == {"message": "Hello from llmpipeline", "application": "hello"}
+
+
+def test_hello_answers_when_it_has_the_whole_request(quickstart: Runner) -> None:
+    """A proxy in Go closes a connection whose answer comes before it has sent the body, and so cuts that answer."""
+    with socket.create_connection(("127.0.0.1", quickstart.port), timeout=60) as connection:
+        head = ("POST /hello HTTP/1.1", "Host: hello", "Content-Type: application/json", "Content-Length: 2")
+        connection.sendall("".join(f"{line}\r\n" for line in (*head, "")).encode())
+        early, _, _ = select.select([connection], [], [], 2)
+        assert not early
+        connection.sendall(b"{}")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_models(quickstart: Runner) -> None:

@@ -292,6 +292,13 @@ def test_another_strategy_moves_where_requests_go(before: str, after: str, says:
     assert "answers no more when the next update deletes that" in effect.message
 
 
+def test_another_gateway_class_applies_at_once() -> None:
+    strategies = [{"type": INCREMENTAL, "clusterUpgradeOptions": {"gatewayClassName": it}} for it in ("a", "b")]
+    effect = effect_of(*(rayservice(upgradeStrategy=it) for it in strategies))
+    assert effect.kind == "InPlace"
+    assert "-gateway gets its other class at once" in effect.message
+
+
 def test_the_fields_are_the_rayservices_and_apps_go_by_name() -> None:
     effect = effect_of(rayservice(), edited(of_group("maxReplicas", 5), serves(app(args={"x": 1}))))
     assert effect.fields == (

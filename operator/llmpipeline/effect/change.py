@@ -237,7 +237,13 @@ def _about_strategy(before: dict[str, Any], after: dict[str, Any], new: Manifest
         text += f" KubeRay creates the {gateway} and its HTTPRoute at once. {_moved(gateway, service)}"
     if before.get("type") == INCREMENTAL != after.get("type"):
         text += f" KubeRay creates the {service} at once. {_moved(service, gateway)}"
+    if before.get("type") == INCREMENTAL == after.get("type") and _gateway_class(before) != _gateway_class(after):
+        text += f" The {gateway} gets its other class at once."
     return text
+
+
+def _gateway_class(strategy: dict[str, Any]) -> str:
+    return str((strategy.get("clusterUpgradeOptions") or {}).get("gatewayClassName"))
 
 
 def _moved(to: str, left: str) -> str:
