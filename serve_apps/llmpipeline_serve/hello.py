@@ -26,8 +26,8 @@ class Hello:
     async def __call__(self, request: Request) -> dict[str, str]:
         """Answer one HTTP request; Serve turns the result into JSON.
 
-        The body says nothing, and is read all the same: Traefik, like other proxies in Go, cuts an answer that comes
-        before it has sent the whole request.
+        The body says nothing, and is read all the same: a proxy may cut an answer that comes before it has sent the
+        whole request.
         """
         async for _ in request.stream():
             pass

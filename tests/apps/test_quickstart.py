@@ -79,7 +79,7 @@ def test_hello(quickstart: Runner) -> None:
 
 
 def test_hello_answers_when_it_has_the_whole_request(quickstart: Runner) -> None:
-    """A proxy in Go closes a connection whose answer comes before it has sent the body, and so cuts that answer."""
+    """A proxy may cut an answer that comes before it has sent the body."""
     with socket.create_connection(("127.0.0.1", quickstart.port), timeout=60) as connection:
         head = ("POST /hello HTTP/1.1", "Host: hello", "Content-Type: application/json", "Content-Length: 2")
         connection.sendall("".join(f"{line}\r\n" for line in (*head, "")).encode())
