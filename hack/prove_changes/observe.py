@@ -28,9 +28,12 @@ def abilities(kube: Kube) -> Abilities:
     cpus = [milli_of(node["status"]["allocatable"]["cpu"]) - _NODE_RESERVE for node in nodes]
     classes = [it["metadata"].get("annotations", {}) for it in kube.list("storageclasses")]
     crds = _crds(kube)
+    has_gateways = "gateways.gateway.networking.k8s.io" in crds
+    gateways = kube.list("gatewayclasses") if has_gateways else ()
     return Abilities(
         node_cpu_milli=max(cpus, default=0),
-        gateway="gateways.gateway.networking.k8s.io" in crds,
+        gateway=has_gateways,
+        gateway_classes=frozenset(it["metadata"]["name"] for it in gateways),
         monitoring="podmonitors.monitoring.coreos.com" in crds,
         storage=any(said.get(_DEFAULT_CLASS) == "true" for said in classes),
     )

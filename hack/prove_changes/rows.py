@@ -23,7 +23,8 @@ class Abilities:
 
     Attributes:
         node_cpu_milli: What a Pod of the pipeline can request at most.
-        gateway: Gateway API's CRDs, and a controller for them.
+        gateway: Gateway API's CRDs.
+        gateway_classes: The names of its GatewayClasses.
         monitoring: The Prometheus operator's CRDs.
         storage: A default StorageClass.
         accelerators: GPU types that nodes are labelled with.
@@ -31,6 +32,7 @@ class Abilities:
 
     node_cpu_milli: int = 1600
     gateway: bool = False
+    gateway_classes: frozenset[str] = frozenset()
     monitoring: bool = False
     storage: bool = False
     accelerators: frozenset[str] = frozenset()
@@ -217,8 +219,8 @@ def _needs(can: Abilities) -> tuple[tuple[str, str, bool], ...]:
         (r'"claimName"', "needs a default StorageClass", can.storage),
         (r'"storageClassName"', "needs two StorageClasses", False),
         (model, "needs a model", False),
-        (r'"incremental"', "needs Gateway API and a controller for it", can.gateway),
-        (r'"httpRoute"', "needs Gateway API and a controller for it", can.gateway),
+        (r'"incremental"', "needs GatewayClasses istio and envoy", {"istio", "envoy"} <= can.gateway_classes),
+        (r'"httpRoute"', "needs Gateway API", can.gateway),
         (r'"(podMonitor|prometheusRule)"', "needs the CRDs of the Prometheus operator", can.monitoring),
         (r'"redis"', "needs Redis", False),
         (r'"rocksdb"', "needs a default StorageClass", can.storage),

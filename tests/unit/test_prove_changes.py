@@ -62,7 +62,10 @@ def test_a_row_has_the_kind_of_the_table(judged: tuple[list[Case], list[NotRun]]
 
 
 def test_what_the_cluster_has_lets_more_rows_run(judged: tuple[list[Case], list[NotRun]]) -> None:
-    everything = Abilities(64_000, gateway=True, monitoring=True, storage=True, accelerators=frozenset({"T4"}))
+    everything = Abilities(
+        64_000, gateway=True, gateway_classes=frozenset({"istio", "envoy"}), monitoring=True, storage=True,
+        accelerators=frozenset({"T4"}),
+    )  # fmt: skip
     chosen = [row for row in rows() if row.field.startswith(("spec.monitoring", "spec.network.httpRoute"))]
     assert len(cases(chosen, everything, IMAGE)[0]) > len(cases(chosen, Abilities(), IMAGE)[0])
 
