@@ -56,11 +56,11 @@ def test_where_it_answers(addresses: list[Any], host: str) -> None:
 @pytest.mark.parametrize(
     ("found", "routed", "says"),
     [
-        (None, None, "KubeRay has not created the Gateway a-gateway, for which the cluster needs the CRDs of the"),
+        (None, None, "not created the Gateway a-gateway yet; the cluster needs the CRDs of the Gateway API"),
         (gateway(by="other"), route(), "the Gateway a-gateway is not KubeRay's: somebody else made it"),
         (gateway(PENDING), None, "a-gateway of the GatewayClass istio is not Accepted: Waiting for controller"),
         (gateway(WORKS[:1]), None, "a-gateway of the GatewayClass istio is not Programmed: no controller has looked"),
-        (gateway(), None, "KubeRay has not created the HTTPRoute a-httproute"),
+        (gateway(), None, "KubeRay has not created the HTTPRoute a-httproute yet"),
         (gateway(), route(by="other"), "the HTTPRoute a-httproute is not KubeRay's"),
         (gateway(), route(parent="other"), "the HTTPRoute a-httproute is not Accepted: no controller has looked at it"),
         (gateway(), route([ROUTED[0], {"type": "ResolvedRefs", "status": "False", "reason": "BackendNotFound"}]),

@@ -17,6 +17,7 @@ from llmpipeline.names import Manifest
 
 _OF_GATEWAY: Final = ("Accepted", "Programmed")
 _OF_ROUTE: Final = ("Accepted", "ResolvedRefs")
+_NEEDS: Final = "; the cluster needs the CRDs of the Gateway API"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,17 @@ def gateway_seen(rayservice: Manifest, gateway: Manifest | None, route: Manifest
         route: The same.
     """
     metadata = rayservice["metadata"]
-    other = _about(f"Gateway {gateway_name(metadata['name'])}", gateway, metadata["uid"])
+    other = _about(f"Gateway {gateway_name(metadata['name'])}", gateway, metadata["uid"], _NEEDS)
     if other or not gateway:
         return GatewaySeen(fault=other)
     fault = _of_gateway(gateway) or _about(f"HTTPRoute {route_name(metadata['name'])}", route, metadata["uid"])
     return GatewaySeen(_host(gateway), fault or _of_route(route or {}, gateway))
 
 
-def _about(what: str, found: Manifest | None, uid: str) -> str:
-    """Why an object is not the one that KubeRay made; empty if it is."""
+def _about(what: str, found: Manifest | None, uid: str, needs: str = "") -> str:
+    """Why an object is not the one that KubeRay made, with what it needs for that; empty if it is."""
     if found is None:
-        return f"KubeRay has not created the {what}, for which the cluster needs the CRDs of the Gateway API"
+        return f"KubeRay has not created the {what} yet{needs}"
     owners = found["metadata"].get("ownerReferences") or ()
     if any(owner.get("controller") and owner.get("uid") == uid for owner in owners):
         return ""
