@@ -6,6 +6,7 @@ import pytest
 
 from llmpipeline.cluster.errors import RequestRejected
 from llmpipeline.cluster.look import look
+from llmpipeline.cluster.ownership import belongs_to
 from llmpipeline.kuberay.conventions import INCREMENTAL
 from llmpipeline.kuberay.gateway import GatewaySeen, gateway_seen
 
@@ -38,6 +39,10 @@ def route(conditions: Any = ROUTED, by: str = "service", parent: str = "a-gatewa
     return {"metadata": owned("a-httproute", by), "status": {"parents": parents}}
 
 
+def seen(found: Any, routed: Any) -> GatewaySeen:
+    return gateway_seen("a", found, routed, lambda it: belongs_to(it, "service"))
+
+
 @pytest.mark.parametrize(
     ("addresses", "host"),
     [
@@ -50,7 +55,7 @@ def route(conditions: Any = ROUTED, by: str = "service", parent: str = "a-gatewa
     ],
 )
 def test_where_it_answers(addresses: list[Any], host: str) -> None:
-    assert gateway_seen(SERVICE, gateway(addresses=addresses), route()) == GatewaySeen(host)
+    assert seen(gateway(addresses=addresses), route()) == GatewaySeen(host)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +76,18 @@ def test_where_it_answers(addresses: list[Any], host: str) -> None:
     ],
 )  # fmt: skip
 def test_why_it_takes_no_requests(found: Any, routed: Any, says: str) -> None:
-    fault = gateway_seen(SERVICE, found, routed).fault
+    fault = seen(found, routed).fault
     assert says in fault
     assert not fault.endswith(".")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_a_former_controller_said_of_the_route_does_not_count(order: int) -> None:
+    """After a change of the GatewayClass its entry may stay; for KubeRay too one that is well is enough."""
+    stale = [{"type": "Accepted", "status": "False", "message": "not mine any more"}]
+    parents = [{"parentRef": {"name": "a-gateway"}, "conditions": it} for it in (stale, ROUTED)]
+    routed = {**route(), "status": {"parents": parents[::order]}}
+    assert seen(gateway(), routed).fault == ""
 
 
 class FakeCluster:

@@ -183,6 +183,16 @@ def test_a_head_that_starts_is_not_ready_for_a_minute(count: Any, failing: bool)
     assert bool(pods_seen([head], {"-0": [probe]}).causes) is failing
 
 
+def test_failed_probes_of_a_head_count_together() -> None:
+    """The kubelet writes only some 25 events of a Pod at once, so none of several may reach the count alone."""
+    head = pod("", 0, phase="Running", conditions=[SCHEDULED, {"type": "Ready", "status": "False"}],
+               containerStatuses=[container(state={"running": {}})])  # fmt: skip
+    said = ("Readiness probe failed: refused", "Liveness probe failed: refused", "Readiness probe failed: timeout")
+    probes = [{"reason": "Unhealthy", "message": it, "count": 4} for it in said]
+    assert pods_seen([head], {"-0": probes[:2]}).causes == ()
+    assert pods_seen([head], {"-0": probes}).causes != ()
+
+
 @pytest.mark.parametrize(
     ("group", "short"),
     [

@@ -57,7 +57,8 @@ async def look(cluster: Cluster, service: Manifest, *, was_ready: bool) -> Obser
 
 async def _gateway(cluster: Cluster, service: Manifest) -> GatewaySeen | None:
     """The Gateway of an incremental upgrade; None if it may not be read."""
-    namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+    metadata = service["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
     try:
         gateway = await cluster.read(GATEWAY_KIND, Key(namespace, gateway_name(name)))
         route = await cluster.read(ROUTE_KIND, Key(namespace, route_name(name))) if gateway else None
@@ -65,7 +66,7 @@ async def _gateway(cluster: Cluster, service: Manifest) -> GatewaySeen | None:
         if rejected.status != _FORBIDDEN:
             raise
         return None
-    return gateway_seen(service, gateway, route)
+    return gateway_seen(name, gateway, route, lambda found: belongs_to(found, metadata["uid"]))
 
 
 async def _pods(cluster: Cluster, raycluster: Manifest) -> tuple[PodsSeen, bool]:

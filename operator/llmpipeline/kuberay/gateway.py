@@ -5,7 +5,7 @@ With this strategy KubeRay 1.7.0 makes a Service for each Ray cluster and none f
 part of KubeRay's own `Ready`. Source: `BuildServeService`, `IsGatewayReady` and `IsHTTPRouteReady`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
@@ -17,7 +17,7 @@ from llmpipeline.names import Manifest
 
 _OF_GATEWAY: Final = ("Accepted", "Programmed")
 _OF_ROUTE: Final = ("Accepted", "ResolvedRefs")
-_NEEDS: Final = "; the cluster needs the CRDs of the Gateway API"
+_NEEDS: Final = "the cluster needs the CRDs of the Gateway API"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +43,25 @@ def route_name(rayservice: str) -> str:
     return f"{rayservice}-httproute"
 
 
-def gateway_seen(rayservice: Manifest, gateway: Manifest | None, route: Manifest | None) -> GatewaySeen:
+def gateway_seen(
+    rayservice: str, gateway: Manifest | None, route: Manifest | None, is_own: Callable[[Manifest], bool]
+) -> GatewaySeen:
     """What a Gateway and an HTTPRoute say.
 
     Args:
-        rayservice: Whose they are.
+        rayservice: The name of the RayService.
         gateway: The object of its name; None if there is none, or no such kind.
         route: The same.
+        is_own: Whether an object belongs to the RayService.
     """
-    metadata = rayservice["metadata"]
-    other = _about(f"Gateway {gateway_name(metadata['name'])}", gateway, metadata["uid"], _NEEDS)
-    if other or not gateway:
-        return GatewaySeen(fault=other)
-    fault = _of_gateway(gateway) or _about(f"HTTPRoute {route_name(metadata['name'])}", route, metadata["uid"])
-    return GatewaySeen(_host(gateway), fault or _of_route(route or {}, gateway))
+    if not gateway:
+        return GatewaySeen(fault=f"KubeRay has not created the Gateway {gateway_name(rayservice)} yet; {_NEEDS}")
+    if not is_own(gateway):
+        return GatewaySeen(fault=_foreign(f"Gateway {gateway_name(rayservice)}"))
+    return GatewaySeen(_host(gateway), _of_gateway(gateway) or _of_route(rayservice, route, is_own))
 
 
-def _about(what: str, found: Manifest | None, uid: str, needs: str = "") -> str:
-    """Why an object is not the one that KubeRay made, with what it needs for that; empty if it is."""
-    if found is None:
-        return f"KubeRay has not created the {what} yet{needs}"
-    owners = found["metadata"].get("ownerReferences") or ()
-    if any(owner.get("controller") and owner.get("uid") == uid for owner in owners):
-        return ""
+def _foreign(what: str) -> str:
     return f"the {what} is not KubeRay's: somebody else made it, so delete it or rename the pipeline"
 
 
@@ -77,12 +73,17 @@ def _of_gateway(gateway: Manifest) -> str:
     return f"the Gateway {gateway['metadata']['name']} of the GatewayClass {plain(of_class)} is {wrong}"
 
 
-def _of_route(route: Manifest, gateway: Manifest) -> str:
-    name = gateway["metadata"]["name"]
+def _of_route(rayservice: str, route: Manifest | None, is_own: Callable[[Manifest], bool]) -> str:
+    what = f"HTTPRoute {route_name(rayservice)}"
+    if not route:
+        return f"KubeRay has not created the {what} yet"
+    if not is_own(route):
+        return _foreign(what)
     parents = dicts_of(dict_of(route.get("status")).get("parents"))
-    said = next((it for it in parents if dict_of(it.get("parentRef")).get("name") == name), {})
-    wrong = _not_true(dicts_of(said.get("conditions")), _OF_ROUTE)
-    return f"the HTTPRoute {route['metadata']['name']} is {wrong}" if wrong else ""
+    mine = (it for it in parents if dict_of(it.get("parentRef")).get("name") == gateway_name(rayservice))
+    # A former controller may have left an entry: one that is well is enough, for KubeRay too.
+    wrong = [_not_true(dicts_of(it.get("conditions")), _OF_ROUTE) for it in mine] or [_not_true([], _OF_ROUTE)]
+    return f"the {what} is {wrong[0]}" if all(wrong) else ""
 
 
 def _not_true(conditions: Sequence[Manifest], wanted: tuple[str, ...]) -> str:

@@ -22,7 +22,8 @@ _PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _NO_HEAD: Final = f"{GCS_CONTAINER} ended"
 # Warnings about a Pod without a node, which stay for an hour after it has got one.
 _OVER: Final = frozenset({"FailedScheduling"})
-# KubeRay's probes fail every 5 s while a container starts, and end it after 10 minutes. Fewer failures are usual.
+# KubeRay's probes fail every 5 s while a container starts, and end it after 10 minutes. Fewer failures are usual, and
+# many more are not reported at once: the kubelet writes some 25 events of a Pod, and then one in five minutes.
 _PROBE: Final = "Unhealthy"
 _PATIENCE: Final = 12
 _LONGEST: Final = 600
@@ -221,16 +222,17 @@ def _lost(pod: Manifest) -> _Problem | None:
 
 
 def _warned(events: Sequence[Manifest]) -> _Problem | None:
-    """The newest warning about a Pod whose status says nothing: a volume that cannot be mounted, a failing probe."""
-    current = [it for it in events if it.get("reason") not in _OVER and not _is_early(it)]
+    """The newest warning about a Pod whose status says nothing: a volume that cannot be mounted, failing probes."""
+    early = {_PROBE} if sum(map(_count, events)) < _PATIENCE else set()
+    current = [it for it in events if it.get("reason") not in _OVER | early]
     newest = max(current, key=lambda it: str(it.get("lastTimestamp") or it.get("eventTime") or ""), default=None)
     return _said(newest.get("reason"), newest.get("message")) if newest else None
 
 
-def _is_early(event: Manifest) -> bool:
-    """Whether it is a probe that has not failed often yet."""
+def _count(event: Manifest) -> int:
+    """How often a probe has failed; 0 of other events. The kubelet writes one for each probe and message."""
     count = event.get("count")
-    return event.get("reason") == _PROBE and (count if isinstance(count, int) else 1) < _PATIENCE
+    return (count if isinstance(count, int) else 1) if event.get("reason") == _PROBE else 0
 
 
 def _is_silent(pod: Manifest) -> bool:

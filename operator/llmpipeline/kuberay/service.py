@@ -173,7 +173,7 @@ def observe(rayservice: dict[str, Any]) -> Observed:
         active=_applications(active),
         pending=_applications(pending),
         routes=_routes(rayservice),
-        is_incremental=dict_of(rayservice.get("spec", {}).get("upgradeStrategy")).get("type") == INCREMENTAL,
+        is_incremental=dict_of(dict_of(rayservice.get("spec")).get("upgradeStrategy")).get("type") == INCREMENTAL,
         pending_percent=pending.get("trafficRoutedPercent"),
         rolling_back=conditions.get("RollbackInProgress", {}).get("status") == "True",
         suspended_by=suspended_by(rayservice),

@@ -40,8 +40,7 @@ def suspension(observed: Observed) -> str:
 
 def gateway_fault(observed: Observed) -> str:
     """Why the Gateway of incremental upgrades takes no requests, as a sentence; empty if it does, or is not known."""
-    text = observed.gateway_fault
-    return f"{text[0].upper()}{text[1:]}." if text else ""
+    return _sentence(observed.gateway_fault) if observed.gateway_fault else ""
 
 
 def fault(observed: Observed) -> str:
@@ -50,8 +49,11 @@ def fault(observed: Observed) -> str:
 
 
 def _faults(observed: Observed) -> Iterator[str]:
-    for text in observed.faults:
-        yield f"{text[0].upper()}{text[1:].rstrip('.')}."
+    return map(_sentence, observed.faults)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
 
 
 def cause(app: AppState) -> str:
